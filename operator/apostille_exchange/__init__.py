@@ -1,0 +1,1 @@
+"""The exchange sidecar: assertion in, short-lived credential out. Standard library only."""

@@ -1,0 +1,173 @@
+"""What a sidecar may do and what it is to do.
+
+Two documents, on purpose (a pod's annotations can be changed by whoever may patch pods, its spec cannot):
+
+* ``Admission`` is frozen in the pod's *spec* as an argument of the container: endpoint, CA, audience, paths, ceilings.
+* ``Recipe`` comes from the annotation ``apostille.dev/plan`` and may only name a target, choose shorter lifetimes,
+  or say that the binding has ended.
+
+This module owns both types; the operator imports it, it imports nothing of the operator.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+FORMAT = 1
+MAX_DOCUMENT_BYTES = 256 * 1024  # Kubernetes allows 256 KiB for all annotations of an object together
+
+
+class RecipeError(ValueError):
+    """A document that this version cannot follow; the message names the field and never a secret."""
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """One credential file: absolute ``path``, ``format`` (``aws-credentials``), ``mode`` (permission bits)."""
+
+    path: str
+    format: str
+    mode: int = 0o644
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """What the pod was admitted for; immutable for the pod's life.
+
+    ``grant`` names a module of ``apostille_exchange.grants``; ``endpoint`` is the only URL an assertion is sent to;
+    ``ca`` is the path of a PEM bundle, empty for the system's; ``session_seconds`` is the ceiling of a credential's life.
+    """
+
+    binding: str
+    grant: str
+    endpoint: str
+    audience: str
+    token: str
+    outputs: tuple[Output, ...]
+    session_seconds: int
+    ca: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """What to do now. ``parameters`` are the grant's own (an AWS role ARN …); ``ended`` means: drop and revoke."""
+
+    binding: str
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    session_seconds: int = 3600
+    ended: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The annotation ``apostille.dev/plan``: per binding the digest of what was frozen, and a recipe where one is needed."""
+
+    digests: Mapping[str, str]
+    recipes: Mapping[str, Recipe]
+
+
+def dumps_admission(admission: Admission) -> str:
+    """The deterministic one-line JSON of an admission."""
+    document: dict[str, Any] = {
+        "binding": admission.binding,
+        "grant": admission.grant,
+        "endpoint": admission.endpoint,
+        "audience": admission.audience,
+        "token": admission.token,
+        "outputs": [{"path": o.path, "format": o.format, "mode": o.mode} for o in admission.outputs],
+        "sessionSeconds": admission.session_seconds,
+    }
+    if admission.ca:
+        document["ca"] = admission.ca
+    return _compact(document)
+
+
+def loads_admission(text: str) -> Admission:
+    """Raises RecipeError naming the field that is missing or of the wrong type."""
+    document = _object(text, "admission")
+    outputs = _get(document, "outputs", list, "admission")
+    return Admission(
+        binding=_get(document, "binding", str, "admission"),
+        grant=_get(document, "grant", str, "admission"),
+        endpoint=_get(document, "endpoint", str, "admission"),
+        audience=_get(document, "audience", str, "admission"),
+        token=_get(document, "token", str, "admission"),
+        outputs=tuple(
+            Output(
+                path=_get(o, "path", str, f"admission.outputs[{i}]"),
+                format=_get(o, "format", str, f"admission.outputs[{i}]"),
+                mode=_get(o, "mode", int, f"admission.outputs[{i}]"),
+            )
+            for i, o in enumerate(outputs)
+        ),
+        session_seconds=_get(document, "sessionSeconds", int, "admission"),
+        ca=_get(document, "ca", str, "admission", ""),
+    )
+
+
+def dumps(plan: Plan) -> str:
+    """The deterministic one-line JSON of a plan."""
+    bindings: dict[str, Any] = {}
+    for name in sorted(plan.digests):
+        entry: dict[str, Any] = {"digest": plan.digests[name]}
+        if (recipe := plan.recipes.get(name)) is not None:
+            entry["recipe"] = (
+                {"ended": True}
+                if recipe.ended
+                else {"parameters": dict(sorted(recipe.parameters.items())), "sessionSeconds": recipe.session_seconds}
+            )
+        bindings[name] = entry
+    return _compact({"format": FORMAT, "bindings": bindings})
+
+
+def loads(text: str) -> Plan:
+    """Raises RecipeError for anything but a plan of this format; unknown fields are ignored (a newer operator)."""
+    document = _object(text, "plan")
+    if (version := document.get("format")) != FORMAT:
+        raise RecipeError(f"plan.format: {version!r} is not {FORMAT}: operator and sidecar differ in version")
+    digests: dict[str, str] = {}
+    recipes: dict[str, Recipe] = {}
+    for name, entry in _get(document, "bindings", dict, "plan").items():
+        where = f"plan.bindings.{name}"
+        digests[name] = _get(entry, "digest", str, where)
+        if (raw := entry.get("recipe")) is None:
+            continue
+        where += ".recipe"
+        if _get(raw, "ended", bool, where, False):
+            recipes[name] = Recipe(binding=name, ended=True)
+            continue
+        parameters = _get(raw, "parameters", dict, where)
+        if not all(isinstance(value, str) for value in parameters.values()):
+            raise RecipeError(f"{where}.parameters: every value must be a string")
+        recipes[name] = Recipe(
+            binding=name, parameters=parameters, session_seconds=_get(raw, "sessionSeconds", int, where)
+        )
+    return Plan(digests=digests, recipes=recipes)
+
+
+def _compact(document: Any) -> str:
+    return json.dumps(document, separators=(",", ":"), ensure_ascii=False)
+
+
+def _object(text: str, where: str) -> dict[str, Any]:
+    if len(text) > MAX_DOCUMENT_BYTES:
+        raise RecipeError(f"{where}: longer than {MAX_DOCUMENT_BYTES} characters")
+    try:
+        document = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise RecipeError(f"{where}: not JSON ({error})") from None
+    if not isinstance(document, dict):
+        raise RecipeError(f"{where}: must be a JSON object")
+    return document
+
+
+def _get(document: Any, key: str, kind: type, where: str, default: Any = None) -> Any:
+    if not isinstance(document, dict):
+        raise RecipeError(f"{where}: must be a JSON object")
+    value = document.get(key, default)
+    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+        raise RecipeError(f"{where}.{key}: must be a {kind.__name__}")
+    return value
