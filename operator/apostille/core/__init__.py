@@ -1,0 +1,1 @@
+"""The pure core: what should be, as a function of what is declared. No I/O; only ``phase`` sees the time."""

@@ -1,0 +1,81 @@
+"""The cluster objects that follow from the declarations: selection, protections, grants."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from apostille.core.grants import Grant, Protection
+from apostille.core.judge import allowed_pairs
+from apostille.core.pod_plan import PodPlan, pod_plan
+from apostille.core.resolve import ResolvedBinding, World
+from apostille.model.identity import ServiceAccount
+
+
+@dataclass(frozen=True, slots=True)
+class Desired:
+    """What the API server is to be told. Comparable, so that an unchanged world writes nothing."""
+
+    bound: frozenset[ServiceAccount] = frozenset()
+    allowed: frozenset[ServiceAccount] = frozenset()
+    protections: tuple[Protection, ...] = ()
+    grants: frozenset[Grant] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class InForce:
+    """What a probe has shown to be in force, and whether the admission endpoint was reached by it.
+
+    Additions to ``bound`` wait for the endpoint; nothing is ever removed for its absence.
+    """
+
+    selection: Desired = field(default_factory=Desired)
+    policies: Desired = field(default_factory=Desired)
+    reachable: bool = False
+
+
+def desired(world: World, foreign: Mapping[str, Mapping[str, int]]) -> Desired:
+    """``foreign`` maps a trust's name to its foreign users, pods by namespace."""
+    grants: dict[tuple[ServiceAccount, str], int] = {}
+    for resolved in world.live:
+        for grant in grants_of(resolved):
+            key = (grant.account, grant.audience)
+            grants[key] = max(grants.get(key, 0), grant.seconds)
+    accepted = [resolved.trust for resolved in world.trusts.values() if resolved.accepted]
+    protections: dict[str, Protection] = {}
+    order = {"Audit": 0, "Warn": 1, "Enforce": 2}
+    for trust in accepted:
+        spared = () if trust.spec.enforcement.force else tuple(sorted(foreign.get(trust.name, {})))
+        known = protections.get(trust.audience)
+        mode = trust.spec.enforcement.mode
+        if known is not None:
+            # Of trusts that share an audience the strictest holds, and each may spare its namespaces.
+            mode = max(mode, known.mode, key=order.__getitem__)
+            spared = tuple(sorted({*spared, *known.spared}))
+        protections[trust.audience] = Protection(trust.audience, mode, spared)
+    return Desired(
+        bound=frozenset(account for resolved in world.live for account in resolved.binding.service_accounts),
+        allowed=frozenset(pair for trust in accepted for pair in allowed_pairs(trust)),
+        protections=tuple(protections[audience] for audience in sorted(protections)),
+        grants=frozenset(Grant(account, audience, seconds) for (account, audience), seconds in grants.items()),
+    )
+
+
+def grants_of(resolved: ResolvedBinding) -> list[Grant]:
+    """What one binding needs to be granted."""
+    if resolved.trust is None:
+        return []
+    trust = resolved.trust.trust
+    return [
+        Grant(account, trust.audience, trust.spec.ceilings.assertion_seconds)
+        for account in resolved.binding.service_accounts
+    ]
+
+
+def plans_for(world: World, account: ServiceAccount) -> list[PodPlan]:
+    """Plans of the live bindings of one service account, by name of binding."""
+    return [
+        pod_plan(resolved.trust.trust, resolved.binding)
+        for resolved in world.live
+        if resolved.trust is not None and account in resolved.binding.service_accounts
+    ]

@@ -1,0 +1,318 @@
+"""What the API server refuses by itself: ValidatingAdmissionPolicies with the grants as literals (design §5.2).
+
+For a *protected* audience a token request, or a new pod that projects such a token, needs a live grant, stands alone,
+stays within the ceiling and is bound to a pod. The policies hold as last written when Apostille is down.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from apostille.core.selection import cel_list, cel_string, metadata
+from apostille.core.settings import ClusterSettings
+from apostille.kinds.federation_trust import Mode
+from apostille.model import names
+from apostille.model.identity import ServiceAccount
+from apostille.rules import catalogue
+
+SHARD_CODE_POINTS = 60_000
+_ACTIONS: Mapping[Mode, list[str]] = {"Audit": ["Audit"], "Warn": ["Warn", "Audit"], "Enforce": ["Deny"]}
+
+Document = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Grant:
+    """A service account may have tokens for ``audience`` of at most ``seconds``."""
+
+    account: ServiceAccount
+    audience: str
+    seconds: int
+
+    @property
+    def key(self) -> str:
+        """In the policies' map. Neither namespaces nor names contain a slash, so the key is unambiguous."""
+        return f"{self.account.namespace}/{self.account.name}/{self.audience}"
+
+
+@dataclass(frozen=True, slots=True)
+class Protection:
+    """One audience under a mode. ``spared`` are namespaces with users that were there first."""
+
+    audience: str
+    mode: Mode
+    spared: tuple[str, ...] = ()
+
+
+def policies(protections: Sequence[Protection], grants: Collection[Grant], settings: ClusterSettings) -> list[Document]:
+    """Policies and their bindings, in the order in which they are to be written; the probe comes last.
+
+    Deterministic. An audience that no trust protects is not touched.
+    """
+    documents: list[Document] = []
+    for mode in ("Enforce", "Warn", "Audit"):
+        under = sorted((p for p in protections if p.mode == mode), key=lambda p: p.audience)
+        if not under:
+            continue
+        audiences = {p.audience for p in under}
+        mine = sorted(grant for grant in grants if grant.audience in audiences)
+        for low, high, shard in _ranges(mine):
+            suffix = f"{mode.lower()}-{low or 'all'}"
+            documents += _pair(f"tokens-{suffix}", _token_policy(under, shard, low, high, settings), mode, settings)
+            documents += _pair(f"pods-{suffix}", _pod_policy(under, shard, low, high, settings), mode, settings)
+    if documents:
+        documents += _pair("debug", _ephemeral_policy(settings), "Enforce", settings)
+    digest = hashlib.sha256(json.dumps(documents, sort_keys=True).encode()).hexdigest()[:16]
+    return [*documents, *_probe(digest, settings)]
+
+
+def probe_warning(digest: str) -> str:
+    """What the API server answers to a probe once policies with this digest are in force."""
+    return f"apostille: grants {digest} in force"
+
+
+def expected_warning(documents: Iterable[Mapping[str, Any]]) -> str:
+    """The warning by which a probe shows that these documents are in force."""
+    probe = next(
+        d for d in documents if d["kind"] == "ValidatingAdmissionPolicy" and d["metadata"]["name"] == names.PROBE
+    )
+    return str(probe["spec"]["validations"][0]["message"])
+
+
+def _ranges(grants: Sequence[Grant]) -> list[tuple[str, str, list[Grant]]]:
+    """Half-open ranges of namespaces that together cover all of them, each with its grants."""
+    cuts: list[tuple[str, list[Grant]]] = [("", [])]
+    room, last = SHARD_CODE_POINTS, ""
+    for grant in grants:
+        cost = len(grant.key) + 10
+        if room < cost and grant.account.namespace != last:
+            cuts.append((grant.account.namespace, []))
+            room = SHARD_CODE_POINTS
+        cuts[-1][1].append(grant)
+        room -= cost
+        last = grant.account.namespace
+    ends = [low for low, _ in cuts[1:]] + [""]
+    return [(low, high, shard) for (low, shard), high in zip(cuts, ends, strict=True)]
+
+
+def _pair(name: str, spec: Document, mode: Mode, settings: ClusterSettings) -> list[Document]:
+    """Binding first: one without its policy does nothing, a policy in force without its binding would go unnoticed."""
+    full = names.POLICY_PREFIX + name if name != names.PROBE else name
+    return [
+        {
+            "apiVersion": "admissionregistration.k8s.io/v1",
+            "kind": "ValidatingAdmissionPolicyBinding",
+            "metadata": metadata(full, settings),
+            "spec": {"policyName": full, "validationActions": _ACTIONS[mode]},
+        },
+        {
+            "apiVersion": "admissionregistration.k8s.io/v1",
+            "kind": "ValidatingAdmissionPolicy",
+            "metadata": metadata(full, settings),
+            "spec": spec,
+        },
+    ]
+
+
+def _common(protections: Sequence[Protection], grants: Sequence[Grant]) -> list[Document]:
+    spared = [f"{namespace} {p.audience}" for p in protections for namespace in p.spared]
+    literal = ", ".join(f"{cel_string(grant.key)}: {grant.seconds}" for grant in grants)
+    return [
+        {"name": "guarded", "expression": cel_list(p.audience for p in protections)},
+        {"name": "spared", "expression": cel_list(spared)},
+        {"name": "grants", "expression": f"{{{literal}}}" if grants else "{'': 0}"},
+    ]
+
+
+def _scope(low: str, high: str, settings: ClusterSettings) -> list[Document]:
+    excluded = cel_list((*names.SYSTEM_NAMESPACES, settings.own_namespace))
+    conditions = [{"name": "not-the-system", "expression": f"!(request.namespace in {excluded})"}]
+    if low:
+        conditions.append({"name": "from", "expression": f"request.namespace >= {cel_string(low)}"})
+    if high:
+        conditions.append({"name": "before", "expression": f"request.namespace < {cel_string(high)}"})
+    return conditions
+
+
+def _rule(resource: str, operation: str) -> Document:
+    return {
+        "resourceRules": [
+            {
+                "apiGroups": [""],
+                "apiVersions": ["v1"],
+                "operations": [operation],
+                "resources": [resource],
+                "scope": "Namespaced",
+            }
+        ]
+    }
+
+
+def _validation(expression: str, message: str, reason: str = "Forbidden") -> Document:
+    return {"expression": expression, "messageExpression": message, "reason": reason}
+
+
+def _token_policy(
+    protections: Sequence[Protection], grants: Sequence[Grant], low: str, high: str, settings: ClusterSettings
+) -> Document:
+    """``serviceaccounts/token``: what every kubelet and ``kubectl create token`` asks, dry runs included."""
+    touched = "variables.touched"
+    key = "request.namespace + '/' + request.name + '/' + " + touched + "[0]"
+    granted = f"({key}) in variables.grants"
+    return {
+        "failurePolicy": "Fail",
+        "matchConstraints": _rule("serviceaccounts/token", "CREATE"),
+        "matchConditions": [
+            *_scope(low, high, settings),
+            {
+                "name": "protected-audience",
+                "expression": f"object.spec.audiences.exists(a, a in {cel_list(p.audience for p in protections)})",
+            },
+        ],
+        "variables": [
+            *_common(protections, grants),
+            {
+                "name": "touched",
+                "expression": "object.spec.audiences.filter(a, a in variables.guarded && "
+                "!((request.namespace + ' ' + a) in variables.spared))",
+            },
+            {"name": "who", "expression": "'service account ' + request.name + ' of namespace ' + request.namespace"},
+        ],
+        "validations": [
+            _validation(
+                f"{touched}.size() == 0 || object.spec.audiences.size() == 1",
+                f"'spec.audiences: ' + {touched}[0] + ' must be requested alone, not beside other audiences: each receiver "
+                f"could replay the token to the others [{catalogue.AUD_MULTI.id}]'",
+            ),
+            _validation(
+                f"{touched}.size() == 0 || {granted}",
+                f"'spec.audiences: no live WorkloadBinding grants ' + variables.who + ' tokens for audience ' + {touched}[0] + "
+                f"'; declare one, or see why it ended: kubectl get wbind -n ' + request.namespace",
+            ),
+            _validation(
+                f"{touched}.size() == 0 || (has(object.spec.boundObjectRef) && object.spec.boundObjectRef != null && "
+                "object.spec.boundObjectRef.kind == 'Pod')",
+                f"'spec.boundObjectRef: a token for audience ' + {touched}[0] + ' must be bound to a Pod, so that it ends with it'",
+            ),
+            _validation(
+                f"{touched}.size() == 0 || !({granted}) || object.spec.expirationSeconds <= variables.grants[{key}]",
+                "'spec.expirationSeconds: ' + string(object.spec.expirationSeconds) + ' is over the ' + "
+                f"({granted} ? string(variables.grants[{key}]) : '0') + ' seconds that are granted to ' + variables.who "
+                f"+ ' for audience ' + {touched}[0]",
+            ),
+        ],
+    }
+
+
+def _pod_policy(
+    protections: Sequence[Protection], grants: Sequence[Grant], low: str, high: str, settings: ClusterSettings
+) -> Document:
+    """New pods that project a token for a protected audience. CREATE only: old pods must be able to lose finalizers."""
+    sources = "v.projected.sources"
+    has_token = "has(s.serviceAccountToken) && has(s.serviceAccountToken.audience)"
+    account = "(has(object.spec.serviceAccountName) ? object.spec.serviceAccountName : 'default')"
+    spared = "(request.namespace + ' ' + s.serviceAccountToken.audience) in variables.spared"
+    key = "variables.prefix + s.serviceAccountToken.audience"
+    seconds = "(has(s.serviceAccountToken.expirationSeconds) ? s.serviceAccountToken.expirationSeconds : 3600)"
+    guarded = cel_list(p.audience for p in protections)
+    first = "variables.volumes[0].name"
+    return {
+        "failurePolicy": "Fail",
+        "matchConstraints": _rule("pods", "CREATE"),
+        "matchConditions": [
+            *_scope(low, high, settings),
+            {
+                "name": "protected-audience",
+                "expression": "has(object.spec.volumes) && object.spec.volumes.exists(v, has(v.projected) && "
+                f"has({sources}) && {sources}.exists(s, {has_token} && s.serviceAccountToken.audience in {guarded}))",
+            },
+        ],
+        "variables": [
+            *_common(protections, grants),
+            {"name": "prefix", "expression": f"request.namespace + '/' + {account} + '/'"},
+            {
+                "name": "volumes",
+                "expression": "object.spec.volumes.filter(v, has(v.projected) && "
+                f"has({sources}) && {sources}.exists(s, {has_token} && s.serviceAccountToken.audience in variables.guarded "
+                f"&& !({spared})))",
+            },
+            {
+                "name": "who",
+                "expression": f"'service account ' + {account} + ' of namespace ' + request.namespace",
+            },
+        ],
+        "validations": [
+            _validation(
+                f"variables.volumes.all(v, {sources}.filter(s, has(s.serviceAccountToken)).size() == 1)",
+                f"'spec.volumes: volume ' + {first} + ' projects a token for a protected audience beside others; give each "
+                f"token a volume of its own [{catalogue.AUD_MULTI.id}]'",
+            ),
+            _validation(
+                f"variables.volumes.all(v, {sources}.all(s, !({has_token}) || !(s.serviceAccountToken.audience in "
+                f"variables.guarded) || ({key}) in variables.grants))",
+                f"'spec.volumes: volume ' + {first} + ' projects a token that no live WorkloadBinding grants to ' + "
+                "variables.who + '; declare a binding and leave the volume to Apostille, or remove it'",
+            ),
+            _validation(
+                f"variables.volumes.all(v, {sources}.all(s, !({has_token}) || !(({key}) in variables.grants) || "
+                f"{seconds} <= variables.grants[{key}]))",
+                f"'spec.volumes: volume ' + {first} + ' asks for a longer token than is granted to ' + variables.who + "
+                "'; lower expirationSeconds'",
+            ),
+        ],
+    }
+
+
+def _ephemeral_policy(settings: ClusterSettings) -> Document:
+    """A debug container could read the pod's assertion; it has no business with it."""
+    ours = (
+        f"m.name.startsWith({cel_string(names.TOKEN_VOLUME_PREFIX)}) || m.name in "
+        f"{cel_list((names.CREDENTIALS_VOLUME,))}"
+    )
+    return {
+        "failurePolicy": "Fail",
+        "matchConstraints": _rule("pods/ephemeralcontainers", "UPDATE"),
+        "matchConditions": [*_scope("", "", settings)],
+        "validations": [
+            _validation(
+                "!has(object.spec.ephemeralContainers) || object.spec.ephemeralContainers.all(c, !has(c.volumeMounts) || "
+                f"c.volumeMounts.all(m, !({ours})))",
+                "'spec.ephemeralContainers: a debug container may not mount the volumes of a workload identity; "
+                "leave out its volumeMounts'",
+            )
+        ],
+    }
+
+
+def _probe(digest: str, settings: ClusterSettings) -> list[Document]:
+    """A fence: written last, so once it answers with its digest everything written before it is in force too.
+
+    One informer of the API server carries all policies, in the order of their writes, and one poll compiles them.
+    """
+    documents = _pair(
+        names.PROBE,
+        {
+            "failurePolicy": "Ignore",
+            "matchConstraints": {
+                "resourceRules": [
+                    {
+                        "apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["configmaps"],
+                        "scope": "Namespaced",
+                    }
+                ],
+                "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": settings.own_namespace}},
+            },
+            "matchConditions": [
+                {"name": "probe", "expression": f"request.dryRun == true && object.metadata.name == {cel_string(names.PROBE)}"}
+            ],
+            "validations": [{"expression": "false", "message": probe_warning(digest)}],
+        },
+        "Enforce",
+        settings,
+    )  # fmt: skip
+    documents[0]["spec"]["validationActions"] = ["Warn"]
+    return documents

@@ -1,0 +1,212 @@
+"""From a pod and its plans to a patch.
+
+The webhook sends the patch; the controller runs the same function over existing pods to know stale and missing ones.
+Everything under Apostille's names is Apostille's: a pod that arrives with such names (copied, forged) is brought to
+the current plan, and refused where foreign content would stay under them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from apostille.core import pod_parts as parts
+from apostille.core.patch import Operation, merge_list, merge_map
+from apostille.core.pod_plan import PodPlan
+from apostille.core.settings import InjectionSettings
+from apostille.model import names
+
+Pod = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Injection:
+    """``operations`` is a JSON Patch, empty when nothing is to do; ``denial`` says why the pod is refused, if it is."""
+
+    operations: tuple[Operation, ...] = ()
+    warnings: tuple[str, ...] = ()
+    denial: str = ""
+
+
+@dataclass(slots=True)
+class _Work:
+    """The pod as it came, and what is collected while walking it."""
+
+    pod: Pod
+    plans: Sequence[PodPlan]
+    settings: InjectionSettings
+    was_ours: bool
+    operations: list[Operation] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    denials: list[str] = field(default_factory=list)
+
+
+def inject(pod: Pod, plans: Sequence[PodPlan], settings: InjectionSettings) -> Injection:
+    """The patch that gives ``pod`` exactly what ``plans`` say, and nothing else under our names. Idempotent."""
+    metadata, spec = pod.get("metadata") or {}, pod.get("spec") or {}
+    annotations = metadata.get("annotations") or {}
+    if "kubernetes.io/config.mirror" in annotations:
+        return Injection()  # the kubelet's mirror of a static pod: it cannot hold tokens, and refusing it breaks nodes
+    if plans and (spec.get("os") or {}).get("name") == "windows":
+        return Injection(warnings=("Apostille does not inject Windows pods; this pod runs without its identity",))
+    work = _Work(pod, sorted(plans, key=lambda plan: plan.binding), settings, names.PLAN_ANNOTATION in annotations)
+    _metadata(work, metadata)
+    _volumes(work, spec)
+    _exchange(work, spec)
+    for section in ("initContainers", "containers"):
+        for index, container in enumerate(spec.get(section) or ()):
+            if container.get("name") not in names.OUR_CONTAINERS:
+                _container(work, section, index, container)
+            elif section == "containers":
+                work.denials.append(
+                    f"spec.containers[{index}].name: {container['name']} is reserved to Apostille; rename the container"
+                )
+    _missing_containers(work, spec)
+    if work.denials:
+        return Injection(denial="; ".join(work.denials), warnings=tuple(work.warnings))
+    return Injection(tuple(_containers_last(work.operations)), tuple(dict.fromkeys(work.warnings)))
+
+
+def _containers_last(operations: list[Operation]) -> list[Operation]:
+    """Whole containers are inserted and removed last, so that indices of the others hold until then."""
+    moves = [op for op in operations if op["path"].count("/") == 3 and op["path"].startswith("/spec/initContainers/")]
+    moves += [op for op in operations if op["path"] == "/spec/initContainers"]
+    return [op for op in operations if op not in moves] + moves
+
+
+def _metadata(work: _Work, metadata: Mapping[str, Any]) -> None:
+    annotations, labels = metadata.get("annotations"), metadata.get("labels")
+    want = parts.plan_annotations(work.plans)
+    foreign = [key for key in annotations or {} if names.is_our_annotation(key) and key not in want]
+    forged = [key for key in foreign if not work.was_ours]
+    if forged:
+        work.warnings.append(f"metadata.annotations[{forged[0]}]: the prefix is Apostille's; the annotation is removed")
+    work.operations += merge_map("/metadata/annotations", annotations, want, foreign)
+    want_labels = {names.INJECTED_LABEL: "true"} if work.plans else {}
+    stale_labels = [key for key in labels or {} if names.is_our_annotation(key) and key not in want_labels]
+    work.operations += merge_map("/metadata/labels", labels, want_labels, stale_labels)
+
+
+def _volumes(work: _Work, spec: Mapping[str, Any]) -> None:
+    have = spec.get("volumes") or []
+    want = parts.volumes(work.plans)
+    wanted = {volume["name"] for volume in want}
+    stale = [i for i, v in enumerate(have) if names.is_our_volume(v.get("name", "")) and v.get("name") not in wanted]
+    if stale:
+        shown = ", ".join(have[i]["name"] for i in stale)
+        work.warnings.append(f"spec.volumes: {shown} is reserved to Apostille and not part of this pod's plan; removed")
+    work.operations += merge_list("/spec/volumes", have, want, stale)
+
+
+def _exchange(work: _Work, spec: Mapping[str, Any]) -> None:
+    """The native sidecar: before the other init containers, so that they have credentials, but after mesh proxies."""
+    have = spec.get("initContainers") or []
+    want = parts.exchange_container(work.plans, spec, work.settings)
+    found = [i for i, container in enumerate(have) if container.get("name") in names.OUR_CONTAINERS]
+    keep = next((i for i in found if want and have[i]["name"] == want["name"]), None)
+    work.operations += [
+        {"op": "remove", "path": f"/spec/initContainers/{i}"} for i in sorted(found, reverse=True) if i != keep
+    ]
+    if want is None:
+        return
+    if keep is not None:
+        if not parts.same_container(have[keep], want):
+            work.operations.append({"op": "replace", "path": f"/spec/initContainers/{keep}", "value": want})
+    elif not have:
+        work.operations.append({"op": "add", "path": "/spec/initContainers", "value": [want]})
+    else:
+        others = [container for i, container in enumerate(have) if i not in found]
+        after = 0
+        while after < len(others) and others[after].get("name") in work.settings.mesh_proxies:
+            after += 1
+        work.operations.append({"op": "add", "path": f"/spec/initContainers/{after}", "value": want})
+
+
+def _included(plan: PodPlan, name: str) -> bool:
+    return not plan.frozen.include or name in plan.frozen.include
+
+
+def _container(work: _Work, section: str, index: int, container: Mapping[str, Any]) -> None:
+    name = container.get("name", "")
+    path = f"/spec/{section}/{index}"
+    mine = [plan for plan in work.plans if _included(plan, name) and name not in work.settings.mesh_proxies]
+    _mounts(work, path, f"spec.{section}[{index}]", container, mine)
+    _environment(work, path, f"spec.{section}[{index}]", container, mine)
+
+
+def _mounts(work: _Work, path: str, shown: str, container: Mapping[str, Any], plans: Sequence[PodPlan]) -> None:
+    have = container.get("volumeMounts") or []
+    want = parts.container_mounts(plans)
+    by_path = {mount["mountPath"]: mount for mount in want}
+    stale: list[int] = []
+    kept: set[str] = set()
+    for i, mount in enumerate(have):
+        at, volume = str(mount.get("mountPath", "")).rstrip("/"), mount.get("name", "")
+        if mount == by_path.get(at):
+            kept.add(at)
+        elif names.is_our_volume(volume):
+            stale.append(i)
+        elif work.plans and parts.is_our_path(at):
+            work.denials.append(
+                f"{shown}.volumeMounts[{i}].mountPath: {at} is reserved to Apostille; mount volume {volume!r} elsewhere"
+            )
+    missing = [mount for mount in want if mount["mountPath"] not in kept]
+    work.operations += [{"op": "remove", "path": f"{path}/volumeMounts/{i}"} for i in sorted(stale, reverse=True)]
+    if missing and not container.get("volumeMounts"):
+        work.operations.append({"op": "add", "path": f"{path}/volumeMounts", "value": missing})
+    else:
+        work.operations += [{"op": "add", "path": f"{path}/volumeMounts/-", "value": mount} for mount in missing]
+
+
+def _environment(work: _Work, path: str, shown: str, container: Mapping[str, Any], plans: Sequence[PodPlan]) -> None:
+    have = container.get("env") or []
+    name = container.get("name", "")
+    want: dict[str, tuple[str, str]] = {}
+    for plan in plans:
+        for key, value in plan.frozen.environment.items():
+            if key in want and want[key][0] != value:
+                work.denials.append(
+                    f"{shown}.env: WorkloadBindings {want[key][1]} and {plan.binding} both set {key} in container {name}; "
+                    "give each its own containers (spec.delivery.containers.include)"
+                )
+            want.setdefault(key, (value, plan.binding))
+    stale: list[int] = []
+    operations: list[Operation] = []
+    for i, variable in enumerate(have):
+        key = variable.get("name", "")
+        if key in want:
+            value, binding = want.pop(key)
+            if variable.get("value") == value and "valueFrom" not in variable:
+                continue
+            if work.was_ours:
+                operations.append({"op": "replace", "path": f"{path}/env/{i}", "value": {"name": key, "value": value}})
+            else:
+                work.warnings.append(
+                    f"{shown}.env[{i}]: container {name} sets {key} itself, which wins over WorkloadBinding {binding}; "
+                    "remove it from the pod's template"
+                )
+        elif work.was_ours and parts.points_to_us(variable):
+            stale.append(i)
+        elif any(key in plan.static_credentials for plan in plans):
+            work.warnings.append(
+                f"{shown}.env[{i}]: container {name} sets {key}, a static credential that the SDK prefers over the "
+                "federated identity; remove it"
+            )
+    operations += [{"op": "remove", "path": f"{path}/env/{i}"} for i in sorted(stale, reverse=True)]
+    missing = [{"name": key, "value": value} for key, (value, _) in want.items()]
+    if missing and not have:
+        operations.append({"op": "add", "path": f"{path}/env", "value": missing})
+    else:
+        operations += [{"op": "add", "path": f"{path}/env/-", "value": variable} for variable in missing]
+    work.operations += operations
+
+
+def _missing_containers(work: _Work, spec: Mapping[str, Any]) -> None:
+    present = {c.get("name") for section in ("initContainers", "containers") for c in spec.get(section) or ()}
+    for plan in work.plans:
+        if absent := [name for name in plan.frozen.include if name not in present]:
+            work.warnings.append(
+                f"WorkloadBinding {plan.binding}: spec.delivery.containers.include names {', '.join(absent)}, "
+                f"which this pod does not have (it has {', '.join(sorted(str(name) for name in present))})"
+            )

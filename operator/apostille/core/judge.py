@@ -1,0 +1,148 @@
+"""The rules applied to whole declarations. Webhook, controller and lint call the same two functions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from apostille.kinds.federation_trust import Allow, FederationTrust
+from apostille.kinds.unions import target_members, target_of
+from apostille.kinds.workload_binding import WorkloadBinding
+from apostille.model.finding import Finding
+from apostille.model.identity import Issuer, ServiceAccount
+from apostille.rules import catalogue, checks
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What judgement needs beside the object. ``issuer`` is None while it is not known: rules that need it wait."""
+
+    issuer: Issuer | None
+    own_namespace: str
+
+
+def judge_trust(trust: FederationTrust, others: Iterable[FederationTrust], context: Context) -> list[Finding]:
+    """All findings on a trust, in field order. ``others`` are the cluster's other trusts."""
+    findings: list[Finding] = []
+    view, party = trust.view, trust.party
+    findings += checks.audience(trust.audience, "spec.audience", context.issuer)
+    findings += party.findings(view, (), context.issuer)
+    for i, allow in enumerate(trust.spec.allow):
+        path = f"spec.allow[{i}]"
+        findings += checks.namespace(allow.namespace, f"{path}.namespace", context.own_namespace)
+        for j, name in enumerate(allow.service_accounts):
+            findings += checks.service_account(allow.namespace, name, f"{path}.serviceAccounts[{j}]")
+        for j, target in enumerate(allow.targets):
+            findings += party.check_target_id(view, target, f"{path}.targets[{j}]")
+    findings += checks.lifetime(trust.spec.ceilings.assertion_seconds, "spec.ceilings.assertionSeconds")
+    findings += _shared(trust, others)
+    return checks.first_of_each(findings)
+
+
+def _shared(trust: FederationTrust, others: Iterable[FederationTrust]) -> Iterable[Finding]:
+    """X-AUD-SHARED: cut-off is per (audience, service account), so two trusts would keep each other's tokens alive."""
+    mine = allowed_pairs(trust)
+    for other in others:
+        if other.name == trust.name or other.audience != trust.audience:
+            continue
+        if trust.spec.shared_audience and other.spec.shared_audience:
+            continue
+        if both := sorted(mine & allowed_pairs(other)):
+            account = both[0]
+            yield catalogue.AUD_SHARED.at(
+                "spec.audience",
+                f"FederationTrust {other.name} uses {trust.audience!r} too and also allows "
+                f"{account.name} of namespace {account.namespace}",
+            )
+
+
+def shares_audience(trust: FederationTrust, others: Iterable[FederationTrust]) -> list[str]:
+    """Names of the trusts that keep this one's tokens alive (both sides have agreed to that)."""
+    mine = allowed_pairs(trust)
+    return sorted(
+        other.name
+        for other in others
+        if other.name != trust.name and other.audience == trust.audience and mine & allowed_pairs(other)
+    )
+
+
+def allowed_pairs(trust: FederationTrust) -> set[ServiceAccount]:
+    """The pairs that a trust's allow list names."""
+    return {ServiceAccount(allow.namespace, name) for allow in trust.spec.allow for name in allow.service_accounts}
+
+
+def judge_binding(binding: WorkloadBinding, trust: FederationTrust | None, context: Context) -> list[Finding]:
+    """All findings on a binding, in field order; without a trust only those that need none."""
+    findings: list[Finding] = []
+    findings += checks.namespace(binding.namespace, "metadata.namespace", context.own_namespace)
+    for i, name in enumerate(binding.spec.subject.service_account_names):
+        path = f"spec.subject.serviceAccountNames[{i}]"
+        findings += checks.service_account(binding.namespace, name, path)
+        if trust is not None:
+            findings += _allowed(binding, trust, ServiceAccount(binding.namespace, name), path)
+    ceiling = None
+    if trust is not None:
+        findings += _target(binding, trust)
+        ceiling = trust.spec.ceilings.assertion_seconds
+        if (mode := binding.spec.delivery.mode) not in ("Auto", *trust.party.deliveries):
+            findings.append(
+                catalogue.NOT_ALLOWED.at(
+                    "spec.delivery.mode",
+                    f"{mode} is not possible for {trust.party.name}",
+                    f"Choose one of Auto, {', '.join(trust.party.deliveries)}",
+                )
+            )
+    findings += checks.lifetime(binding.spec.token.expiration_seconds, "spec.token.expirationSeconds", ceiling)
+    return checks.first_of_each(findings)
+
+
+def _allowed(binding: WorkloadBinding, trust: FederationTrust, account: ServiceAccount, path: str) -> Iterable[Finding]:
+    in_namespace = [allow for allow in trust.spec.allow if allow.namespace == account.namespace]
+    if not in_namespace:
+        yield catalogue.NOT_ALLOWED.at(
+            "metadata.namespace", f"FederationTrust {trust.name} does not allow namespace {account.namespace}"
+        )
+    elif not any(account.name in allow.service_accounts for allow in in_namespace):
+        yield catalogue.NOT_ALLOWED.at(
+            path,
+            f"FederationTrust {trust.name} does not allow service account {account.name} of namespace {account.namespace}"
+            f" (allowed there: {_some(name for allow in in_namespace for name in allow.service_accounts)})",
+        )
+
+
+def _target(binding: WorkloadBinding, trust: FederationTrust) -> Iterable[Finding]:
+    party = trust.party
+    path = f"spec.target.{party.member}"
+    target = target_of(binding.spec.target, party)
+    if target is None:
+        named = target_members(binding.spec.target)[0]
+        yield catalogue.NOT_ALLOWED.at(
+            f"spec.target.{named}",
+            f"FederationTrust {trust.name} is for {party.name}",
+            f"Name the target in {path}",
+        )
+        return
+    wanted = party.target_id(target)
+    findings = list(party.check_target_id(trust.view, wanted, path))
+    yield from findings
+    if findings:
+        return
+    for account in binding.service_accounts:
+        mine = _naming(trust.spec.allow, account)
+        if mine and not any(wanted in allow.targets for allow in mine):
+            yield catalogue.NOT_ALLOWED.at(
+                path,
+                f"FederationTrust {trust.name} does not allow {account.name} of namespace {account.namespace} to take on "
+                f"{wanted} (allowed: {_some(target for allow in mine for target in allow.targets)})",
+            )
+
+
+def _naming(allows: Sequence[Allow], account: ServiceAccount) -> list[Allow]:
+    return [
+        allow for allow in allows if allow.namespace == account.namespace and account.name in allow.service_accounts
+    ]
+
+
+def _some(values: Iterable[str], most: int = 5) -> str:
+    unique = sorted(set(values))
+    return ", ".join(unique[:most]) + (f" and {len(unique) - most} more" if len(unique) > most else "")

@@ -1,0 +1,51 @@
+"""When a binding is in force. The only place that sees the time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from apostille.kinds.federation_trust import FederationTrust
+from apostille.kinds.workload_binding import WorkloadBinding
+from apostille.model.conditions import Reason
+
+Name = Literal["NotYet", "Live", "Ended"]
+
+
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """``next_change`` is when time alone changes the phase; None when it never does."""
+
+    name: Name
+    reason: Reason
+    message: str
+    next_change: datetime | None = None
+
+    @property
+    def live(self) -> bool:
+        """Whether the binding is in force."""
+        return self.name == "Live"
+
+
+def phase(trust: FederationTrust, binding: WorkloadBinding, now: datetime) -> Phase:
+    """Judges suspension, validity and expiry of both objects at ``now`` (timezone-aware)."""
+    if trust.spec.suspended:
+        return Phase("Ended", Reason.SUSPENDED, f"FederationTrust {trust.name} is suspended (spec.suspended)")
+    if binding.spec.suspended:
+        return Phase("Ended", Reason.SUSPENDED, "the binding is suspended (spec.suspended)")
+    ends = [
+        (time, text)
+        for time, text in (
+            (binding.spec.validity.not_after, "spec.validity.notAfter"),
+            (trust.spec.governance.expires_at, f"spec.governance.expiresAt of FederationTrust {trust.name}"),
+        )
+        if time is not None
+    ]
+    end, field = min(ends, default=(None, ""))
+    if end is not None and now >= end:
+        return Phase("Ended", Reason.EXPIRED, f"ended at {end.isoformat()} ({field})")
+    begin = binding.spec.validity.not_before
+    if begin is not None and now < begin:
+        return Phase("NotYet", Reason.NOT_YET, f"begins at {begin.isoformat()} (spec.validity.notBefore)", begin)
+    return Phase("Live", Reason.READY, "in force", end)

@@ -1,0 +1,187 @@
+"""The parts of a pod that are Apostille's: volumes, mounts, annotations, the exchange container."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from apostille.core.pod_plan import PodPlan
+from apostille.core.settings import InjectionSettings
+from apostille.model import names
+from apostille_exchange.recipe import Admission, Plan, dumps, ready_arguments, run_arguments
+
+CREDENTIALS_SIZE = "4Mi"
+
+
+def plan_annotations(plans: Sequence[PodPlan]) -> dict[str, str]:
+    """The plan, and one annotation per public file."""
+    if not plans:
+        return {}
+    files = {
+        names.file_annotation(plan.binding, name): text for plan in plans for name, text in plan.live.files.items()
+    }
+    return {names.PLAN_ANNOTATION: plan_text(plans), **dict(sorted(files.items()))}
+
+
+def plan_text(plans: Sequence[PodPlan]) -> str:
+    """The annotation ``apostille.dev/plan``."""
+    return dumps(
+        Plan(
+            digests={plan.binding: plan.frozen.digest for plan in plans},
+            recipes={plan.binding: plan.live.recipe for plan in plans if plan.live.recipe is not None},
+        )
+    )
+
+
+def _needs_files(plans: Sequence[PodPlan]) -> bool:
+    return any(plan.live.files or plan.frozen.admission for plan in plans)
+
+
+def volumes(plans: Sequence[PodPlan]) -> list[dict[str, Any]]:
+    """One projected volume per binding (a denied token blocks its whole volume), public files, credentials in memory."""
+    made: list[dict[str, Any]] = [
+        {
+            "name": names.token_volume(plan.binding),
+            "projected": {
+                "defaultMode": 420,
+                "sources": [
+                    {
+                        "serviceAccountToken": {
+                            "audience": plan.frozen.audience,
+                            "expirationSeconds": plan.frozen.token_seconds,
+                            "path": "token",
+                        }
+                    }
+                ],
+            },
+        }
+        for plan in plans
+    ]
+    if _needs_files(plans):
+        made.append({"name": names.FILES_VOLUME, "downwardAPI": {"defaultMode": 420, "items": _file_items(plans)}})
+    if any(plan.frozen.admission for plan in plans):
+        made.append({"name": names.CREDENTIALS_VOLUME, "emptyDir": {"medium": "Memory", "sizeLimit": CREDENTIALS_SIZE}})
+    return made
+
+
+def _file_items(plans: Sequence[PodPlan]) -> list[dict[str, Any]]:
+    items = {"plan": names.PLAN_ANNOTATION}
+    for plan in plans:
+        for name in plan.live.files:
+            items[f"{plan.binding}/{name}"] = names.file_annotation(plan.binding, name)
+    return [
+        {"path": path, "fieldRef": {"apiVersion": "v1", "fieldPath": f"metadata.annotations['{key}']"}}
+        for path, key in items.items()
+    ]
+
+
+def _token_mount(plan: PodPlan) -> dict[str, Any]:
+    return {
+        "name": names.token_volume(plan.binding),
+        "mountPath": names.token_directory(plan.binding),
+        "readOnly": True,
+    }
+
+
+_FILES_MOUNT = {"name": names.FILES_VOLUME, "mountPath": names.FILES_DIRECTORY, "readOnly": True}
+
+
+def container_mounts(plans: Sequence[PodPlan]) -> list[dict[str, Any]]:
+    """Least exposure: with the SDK the container sees the assertion, with the sidecar only the credentials."""
+    mounts = [_token_mount(plan) for plan in plans if plan.frozen.delivery == "SDK"]
+    if any(plan.live.files for plan in plans):
+        mounts.append(dict(_FILES_MOUNT))
+    if any(plan.frozen.admission for plan in plans):
+        mounts.append({"name": names.CREDENTIALS_VOLUME, "mountPath": names.CREDENTIALS_DIRECTORY, "readOnly": True})
+    return mounts
+
+
+def exchange_container(
+    plans: Sequence[PodPlan], spec: Mapping[str, Any], settings: InjectionSettings
+) -> dict[str, Any] | None:
+    """The native sidecar (KEP-753) for all bindings that need one; passes Pod Security `restricted`."""
+    with_sidecar = [plan for plan in plans if plan.frozen.admission is not None]
+    if not with_sidecar:
+        return None
+    uid, mode = _file_owner(with_sidecar, spec)
+    admissions = [_with_mode(plan.frozen.admission, mode) for plan in with_sidecar if plan.frozen.admission]
+    security: dict[str, Any] = {
+        "allowPrivilegeEscalation": False,
+        "capabilities": {"drop": ["ALL"]},
+        "readOnlyRootFilesystem": True,
+        "runAsNonRoot": True,
+        "seccompProfile": {"type": "RuntimeDefault"},
+    }
+    if uid is not None:
+        security["runAsUser"] = uid
+    return {
+        "name": names.EXCHANGE_CONTAINER,
+        "image": settings.exchange_image,
+        "imagePullPolicy": settings.image_pull_policy,
+        "restartPolicy": "Always",
+        "args": run_arguments(admissions, names.PLAN_FILE),
+        "resources": dict(settings.resources),
+        "securityContext": security,
+        "startupProbe": {
+            "exec": {"command": ready_arguments(admissions)},
+            "periodSeconds": 1,
+            "timeoutSeconds": 5,
+            "failureThreshold": 600,
+        },
+        "volumeMounts": [
+            *(_token_mount(plan) for plan in with_sidecar),
+            dict(_FILES_MOUNT),
+            {"name": names.CREDENTIALS_VOLUME, "mountPath": names.CREDENTIALS_DIRECTORY},
+        ],
+    }
+
+
+def _file_owner(plans: Sequence[PodPlan], spec: Mapping[str, Any]) -> tuple[int | None, int]:
+    """(uid of the sidecar, mode of credential files): the app's declared uid owns them; else fsGroup; else readable.
+
+    No uid is made up: platforms that assign ranges (OpenShift) would refuse it. Root needs no ownership to read, and
+    the sidecar never runs as root.
+    """
+    security = spec.get("securityContext") or {}
+    include = {name for plan in plans for name in plan.frozen.include}
+    everyone = any(not plan.frozen.include for plan in plans)
+    uids = {
+        (container.get("securityContext") or {}).get("runAsUser", security.get("runAsUser"))
+        for container in spec.get("containers") or ()
+        if everyone or container.get("name") in include
+    }
+    if len(uids) == 1 and (uid := next(iter(uids))) is not None and uid > 0:
+        return int(uid), 0o600
+    return None, 0o640 if security.get("fsGroup") is not None else 0o644
+
+
+def _with_mode(admission: Admission, mode: int) -> Admission:
+    return replace(admission, outputs=tuple(replace(output, mode=mode) for output in admission.outputs))
+
+
+def is_our_path(path: str) -> bool:
+    """Whether a mount path lies in, or hides, one of our directories."""
+    ours = (names.TOKENS_DIRECTORY, names.FILES_DIRECTORY, names.CREDENTIALS_DIRECTORY)
+    return any(path == own or path.startswith(own + "/") for own in ours)
+
+
+def points_to_us(variable: Mapping[str, Any]) -> bool:
+    """Whether an environment variable names one of our files: left over in a copied pod."""
+    return is_our_path(str(variable.get("value", "")))
+
+
+# What the API server adds to a container by defaulting, and by the ServiceAccount plugin when it runs again.
+_CONTAINER_DEFAULTS = {"terminationMessagePath": "/dev/termination-log", "terminationMessagePolicy": "File"}
+_PROBE_DEFAULTS = {"successThreshold": 1}
+_API_TOKEN = "/var/run/secrets/kubernetes.io/serviceaccount"  # noqa: S105 - a path
+
+
+def same_container(have: Mapping[str, Any], want: Mapping[str, Any]) -> bool:
+    """Whether ``have`` is ``want`` after the API server's defaulting. Anything else that was added is foreign."""
+    bare = {key: value for key, value in have.items() if key not in want and _CONTAINER_DEFAULTS.get(key) != value}
+    if bare:
+        return False
+    mounts = [mount for mount in have.get("volumeMounts") or () if mount.get("mountPath") != _API_TOKEN]
+    probe = {k: v for k, v in (have.get("startupProbe") or {}).items() if _PROBE_DEFAULTS.get(k) != v}
+    return {**have, "volumeMounts": mounts, "startupProbe": probe} == {**have, **want}

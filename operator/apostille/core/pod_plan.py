@@ -1,0 +1,102 @@
+"""What one binding gives to a pod."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from apostille.kinds.federation_trust import FederationTrust
+from apostille.kinds.workload_binding import WorkloadBinding
+from apostille.model import names
+from apostille.parties.party import Delivery, Paths
+from apostille_exchange.recipe import Admission, Recipe, dumps_admission
+
+
+@dataclass(frozen=True, slots=True)
+class Frozen:
+    """What is part of the pod's spec and therefore never changes in a running pod. Only this decides staleness."""
+
+    delivery: Delivery
+    audience: str
+    token_seconds: int
+    include: tuple[str, ...]
+    environment: Mapping[str, str]
+    admission: Admission | None
+
+    @property
+    def digest(self) -> str:
+        """Over everything that a restart of the pod would change."""
+        document = {
+            "delivery": self.delivery,
+            "audience": self.audience,
+            "tokenSeconds": self.token_seconds,
+            "include": list(self.include),
+            "environment": dict(sorted(self.environment.items())),
+            "admission": dumps_admission(self.admission) if self.admission else None,
+        }
+        return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """What running pods may take over: public files, and the sidecar's recipe."""
+
+    files: Mapping[str, str] = field(default_factory=dict)
+    recipe: Recipe | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PodPlan:
+    """One binding's part of a pod. Neither time nor other bindings enter it.
+
+    ``static_credentials`` are variables that would silently win; they only lead to warnings.
+    """
+
+    binding: str
+    frozen: Frozen
+    live: Live
+    static_credentials: tuple[str, ...] = ()
+
+
+def pod_plan(trust: FederationTrust, binding: WorkloadBinding) -> PodPlan:
+    """The plan of an accepted binding. Raises ValueError when its target is not one of the trust's party."""
+    party, view = trust.party, trust.view
+    own = binding.view(party)
+    if own.target is None:
+        raise ValueError(f"spec.target.{party.member} is missing")
+    mode = binding.spec.delivery.mode
+    delivery = party.deliveries[0] if mode == "Auto" else mode
+    paths = Paths(token=names.token_file(binding.name), credentials=names.credentials_directory(binding.name))
+    admission, recipe = None, None
+    if delivery == "Sidecar":
+        made = party.exchange(view, own, paths)
+        if made is None:
+            raise ValueError(f"spec.delivery.mode: the sidecar has no exchange for {party.name}")
+        exchange, delivered = made
+        admission = Admission(
+            binding=binding.name,
+            grant=exchange.grant,
+            endpoint=exchange.endpoint,
+            audience=trust.audience,
+            token=paths.token,
+            outputs=exchange.outputs,
+            session_seconds=trust.spec.ceilings.session_seconds,
+        )
+        recipe = Recipe(binding.name, exchange.parameters, trust.spec.ceilings.session_seconds)
+    else:
+        delivered = party.sdk(view, own, paths)
+    return PodPlan(
+        binding=binding.name,
+        frozen=Frozen(
+            delivery=delivery,
+            audience=trust.audience,
+            token_seconds=binding.spec.token.expiration_seconds,
+            include=binding.spec.delivery.containers.include,
+            environment=delivered.environment,
+            admission=admission,
+        ),
+        live=Live(files=delivered.files, recipe=recipe),
+        static_credentials=tuple(party.static_credentials),
+    )

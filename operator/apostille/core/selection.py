@@ -1,0 +1,227 @@
+"""Which pods the API server asks about: the webhook configurations, in two tiers (design §4).
+
+*Bound* pairs fail closed. *Allowed* pairs, which may be bound any moment, are asked about but never held up by an
+outage. *Elsewhere* nothing is called.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any
+
+from apostille.core.settings import ClusterSettings
+from apostille.model import names
+from apostille.model.identity import ServiceAccount
+
+# An expression may have 100,000 code points; a pair takes at most 63 + 253 and a few for quotes.
+SHARD_CODE_POINTS = 60_000
+BOUND_TIMEOUT, ALLOWED_TIMEOUT, PROBE_TIMEOUT = 10, 5, 3
+
+Document = dict[str, Any]
+Pairs = Collection[ServiceAccount]
+
+
+def selection(bound: Pairs, allowed: Pairs, settings: ClusterSettings) -> list[Document]:
+    """MutatingWebhookConfigurations, one per shard of namespaces. ``allowed`` may include bound pairs; those go first.
+
+    Deterministic: the same pairs give the same documents. Empty when nothing is bound or allowed.
+    """
+    rest = set(allowed) - set(bound)
+    namespaces = sorted({pair.namespace for pair in (*bound, *rest)})
+    return [
+        _configuration(
+            number,
+            [pair for pair in sorted(bound) if pair.namespace in shard],
+            [pair for pair in sorted(rest) if pair.namespace in shard],
+            settings,
+        )
+        for number, shard in enumerate(_shards(namespaces, [*bound, *rest]))
+    ]
+
+
+def _shards(namespaces: Sequence[str], pairs: Iterable[ServiceAccount]) -> list[set[str]]:
+    size: dict[str, int] = {}
+    for pair in pairs:
+        size[pair.namespace] = size.get(pair.namespace, len(pair.namespace) + 8) + len(pair.name) + 3
+    shards: list[set[str]] = []
+    room = 0
+    for namespace in namespaces:
+        if not shards or room < size[namespace]:
+            shards.append(set())
+            room = SHARD_CODE_POINTS
+        shards[-1].add(namespace)
+        room -= size[namespace]
+    return shards
+
+
+def pairs_expression(pairs: Sequence[ServiceAccount]) -> str:
+    """CEL that is true for exactly these pairs.
+
+    Without its first half an unknown namespace would be an *error*, which a failing-closed webhook turns into a refusal.
+    """
+    names_by_namespace: dict[str, list[str]] = {}
+    for pair in pairs:
+        names_by_namespace.setdefault(pair.namespace, []).append(pair.name)
+    literal = ", ".join(f"{cel_string(ns)}: {cel_list(sorted(sas))}" for ns, sas in sorted(names_by_namespace.items()))
+    return (
+        f"[{{{literal}}}].exists(m, request.namespace in m && object.spec.serviceAccountName in m[request.namespace])"
+    )
+
+
+def cel_string(value: str) -> str:
+    """A CEL string literal; JSON's escapes are a subset of CEL's."""
+    return json.dumps(value)
+
+
+def cel_list(values: Iterable[str]) -> str:
+    """A CEL list literal of strings."""
+    return "[" + ", ".join(cel_string(value) for value in values) + "]"
+
+
+def _configuration(
+    number: int, bound: Sequence[ServiceAccount], allowed: Sequence[ServiceAccount], settings: ClusterSettings
+) -> Document:
+    webhooks = []
+    if bound:
+        webhooks.append(_tier("bound-workloads", bound, "Fail", BOUND_TIMEOUT, "/mutate", settings))
+    if allowed:
+        webhooks.append(_tier("allowed-workloads", allowed, "Ignore", ALLOWED_TIMEOUT, "/mutate/allowed", settings))
+    name = f"{names.SELECTION_PREFIX}{number}"
+    digest = hashlib.sha256(json.dumps(webhooks, sort_keys=True).encode()).hexdigest()[:16]
+    webhooks.append(_probe(name, digest, settings))
+    return {
+        "apiVersion": "admissionregistration.k8s.io/v1",
+        "kind": "MutatingWebhookConfiguration",
+        "metadata": metadata(name, settings),
+        "webhooks": webhooks,
+    }
+
+
+def metadata(name: str, settings: ClusterSettings) -> Document:
+    """Of a generated cluster object: recognisable, and gone with the anchor."""
+    made: Document = {"name": name, "labels": {"app.kubernetes.io/managed-by": "apostille"}}
+    if settings.owner is not None:
+        made["ownerReferences"] = [dict(settings.owner)]
+    return made
+
+
+def client_config(path: str, settings: ClusterSettings) -> Document:
+    """The WebhookClientConfig for one path of the admission server."""
+    config: Document = {"caBundle": settings.ca_bundle}
+    if (service := settings.client_config.get("service")) is not None:
+        return {**config, "service": {**service, "path": path}}
+    return {**config, "url": str(settings.client_config["url"]).rstrip("/") + path}
+
+
+def _tier(
+    name: str, pairs: Sequence[ServiceAccount], policy: str, timeout: int, path: str, settings: ClusterSettings
+) -> Document:
+    return {
+        "name": f"{name}.{names.GROUP}",
+        "admissionReviewVersions": ["v1"],
+        "clientConfig": client_config(path, settings),
+        "failurePolicy": policy,
+        "timeoutSeconds": timeout,
+        "sideEffects": "None",
+        "matchPolicy": "Equivalent",
+        "reinvocationPolicy": "IfNeeded",
+        "rules": [
+            {
+                "apiGroups": [""],
+                "apiVersions": ["v1"],
+                "operations": ["CREATE"],
+                "resources": ["pods"],
+                "scope": "Namespaced",
+            }
+        ],
+        "namespaceSelector": {
+            "matchExpressions": [
+                {
+                    "key": "kubernetes.io/metadata.name",
+                    "operator": "In",
+                    "values": sorted({pair.namespace for pair in pairs}),
+                }
+            ]
+        },
+        "objectSelector": {},
+        "matchConditions": [{"name": "pairs", "expression": pairs_expression(pairs)}],
+    }
+
+
+def _probe(configuration: str, digest: str, settings: ClusterSettings) -> Document:
+    """Shows through the API server that the endpoint is reached and that *this* selection is in force.
+
+    The controller creates a ConfigMap of a reserved name as a dry run in its own namespace; the answer is a warning
+    that carries the digest.
+    """
+    return {
+        "name": f"probe.{names.GROUP}",
+        "admissionReviewVersions": ["v1"],
+        "clientConfig": client_config(f"/probe/{configuration}/{digest}", settings),
+        "failurePolicy": "Ignore",
+        "timeoutSeconds": PROBE_TIMEOUT,
+        "sideEffects": "None",
+        "matchPolicy": "Exact",
+        "reinvocationPolicy": "Never",
+        "rules": [
+            {
+                "apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["configmaps"],
+                "scope": "Namespaced",
+            }
+        ],
+        "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": settings.own_namespace}},
+        "objectSelector": {},
+        "matchConditions": [
+            {"name": "probe", "expression": f"request.dryRun == true && object.metadata.name == {cel_string(names.PROBE)}"}
+        ],
+    }  # fmt: skip
+
+
+def probe_warning(configuration: str, digest: str) -> str:
+    """What the admission server answers to a probe."""
+    return f"apostille: {configuration} {digest} in force"
+
+
+def expected_warnings(configurations: Iterable[Mapping[str, Any]]) -> set[str]:
+    """The warnings by which a probe shows that these configurations are in force."""
+    expected = set()
+    for configuration in configurations:
+        for webhook in configuration["webhooks"]:
+            config = webhook["clientConfig"]
+            path = config["service"]["path"] if "service" in config else config["url"]
+            _, found, rest = path.partition("/probe/")
+            if found:
+                name, _, digest = rest.partition("/")
+                expected.add(probe_warning(name, digest))
+    return expected
+
+
+def kinds_webhooks(settings: ClusterSettings) -> Document:
+    """The ValidatingWebhookConfiguration for the two kinds; DELETE is never judged."""
+    return {
+        "apiVersion": "admissionregistration.k8s.io/v1",
+        "kind": "ValidatingWebhookConfiguration",
+        "metadata": metadata(names.KINDS_WEBHOOKS, settings),
+        "webhooks": [
+            {
+                "name": f"kinds.{names.GROUP}",
+                "admissionReviewVersions": ["v1"],
+                "clientConfig": client_config("/validate", settings),
+                "failurePolicy": "Fail",
+                "timeoutSeconds": 10,
+                "sideEffects": "None",
+                "matchPolicy": "Equivalent",
+                "rules": [
+                    {
+                        "apiGroups": [names.GROUP], "apiVersions": [names.VERSION],
+                        "operations": ["CREATE", "UPDATE"], "resources": [names.TRUST_PLURAL, names.BINDING_PLURAL],
+                        "scope": "*",
+                    }
+                ],
+                "namespaceSelector": {},
+                "objectSelector": {},
+            }
+        ],
+    }  # fmt: skip

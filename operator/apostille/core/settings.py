@@ -1,0 +1,43 @@
+"""What an installation decides about injection and generated objects."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+# Their redirect of egress is in place before any other container starts, so a first exchange that ran before them
+# would wait for a proxy that waits for us (design §4).
+MESH_PROXIES = (
+    "istio-proxy",
+    "istio-init",
+    "istio-validation",
+    "linkerd-proxy",
+    "linkerd-init",
+    "linkerd-network-validator",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class InjectionSettings:
+    """Of the sidecar. ``resources`` is a Kubernetes ResourceRequirements object."""
+
+    exchange_image: str = "apostille-exchange:dev"
+    image_pull_policy: str = "IfNotPresent"
+    resources: Mapping[str, Any] = field(
+        default_factory=lambda: {"requests": {"cpu": "5m", "memory": "24Mi"}, "limits": {"memory": "64Mi"}}
+    )
+    mesh_proxies: tuple[str, ...] = MESH_PROXIES
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterSettings:
+    """Of generated cluster objects. ``client_config`` is a WebhookClientConfig without path and caBundle.
+
+    ``owner`` is the ownerReference to the anchor; an uninstall then removes what was generated.
+    """
+
+    own_namespace: str
+    client_config: Mapping[str, Any]
+    ca_bundle: str
+    owner: Mapping[str, Any] | None = None

@@ -1,0 +1,266 @@
+"""What is reported on the two kinds: conditions, counts, next change. Pure; the writer stamps the times."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from apostille.core.access import DesiredAccess
+from apostille.core.desired import InForce, grants_of
+from apostille.core.judge import allowed_pairs
+from apostille.core.resolve import ResolvedBinding, ResolvedTrust
+from apostille.kinds.status import (
+    AccessStatus,
+    BindingCounts,
+    ConditionStatus,
+    FederationTrustStatus,
+    ForeignUsers,
+    IssuerStatus,
+    PodCounts,
+    WorkloadBindingStatus,
+)
+from apostille.kinds.workload_binding import WorkloadBinding
+from apostille.model.conditions import Condition, Reason, Status, stamped
+from apostille.model.finding import Finding, refusals, warnings
+from apostille.model.identity import Issuer
+from apostille.model.names import ACCESS_PREFIX
+
+
+@dataclass(frozen=True, slots=True)
+class TrustFacts:
+    """What was found out about one trust. ``issuer_error`` is a sentence, empty when the issuer is known."""
+
+    bindings: Sequence[ResolvedBinding]
+    issuer: Issuer | None
+    issuer_error: str
+    access: DesiredAccess | None
+    access_error: str
+    foreign: Mapping[str, int]
+    in_force: InForce
+    shares_with: Sequence[str] = ()
+
+
+def trust_status(resolved: ResolvedTrust, facts: TrustFacts, now: datetime) -> FederationTrustStatus:
+    """The status of a FederationTrust."""
+    trust = resolved.trust
+    conditions = [
+        _accepted(resolved.findings),
+        _issuer_ready(facts),
+        _configured(resolved, facts),
+        _trust_enforced(resolved, facts),
+    ]
+    conditions.append(_trust_ready(resolved, facts, conditions))
+    changes = [b.phase.next_change for b in facts.bindings if b.phase is not None and b.phase.next_change is not None]
+    rendered = facts.access is not None and trust.spec.configuration.mode == "Render"
+    return FederationTrustStatus(
+        observed_generation=trust.generation,
+        conditions=_written(conditions, trust.raw_status, trust.generation, now),
+        issuer=IssuerStatus(facts.issuer.url, list(facts.issuer.key_ids)) if facts.issuer else None,
+        audience=trust.audience,
+        access=AccessStatus(facts.access.digest, ACCESS_PREFIX + trust.name) if rendered and facts.access else None,
+        bindings=BindingCounts(total=len(facts.bindings), live=sum(b.live for b in facts.bindings)),
+        foreign_users=[ForeignUsers(namespace, pods) for namespace, pods in list(facts.foreign.items())[:256]],
+        next_change=min(changes, default=None),
+    )
+
+
+def _issuer_ready(facts: TrustFacts) -> Condition:
+    if facts.issuer is None:
+        return Condition("IssuerReady", "False", Reason.DISCOVERY_FAILED, facts.issuer_error or "not yet discovered")
+    keys = len(facts.issuer.key_ids)
+    return Condition(
+        "IssuerReady", "True", Reason.DISCOVERED, f"{facts.issuer.url} publishes {keys} key{'s'[: keys != 1]}"
+    )
+
+
+def _configured(resolved: ResolvedTrust, facts: TrustFacts) -> Condition:
+    if resolved.trust.spec.configuration.mode == "None":
+        return Condition("Configured", "True", Reason.NOT_MANAGED, "the relying party is configured by somebody else")
+    if facts.access_error:
+        return Condition("Configured", "False", Reason.RENDER_FAILED, facts.access_error)
+    if facts.access is None:
+        return Condition(
+            "Configured", "False", Reason.RENDER_FAILED, "nothing can be rendered before the issuer is known"
+        )
+    if facts.access.findings:
+        return Condition("Configured", "False", Reason.RENDER_FAILED, _sentence(facts.access.findings))
+    name = ACCESS_PREFIX + resolved.trust.name
+    return Condition(
+        "Configured", "True", Reason.RENDERED, f"{len(facts.access.files)} documents are in ConfigMap {name}"
+    )
+
+
+def _trust_enforced(resolved: ResolvedTrust, facts: TrustFacts) -> Condition:
+    trust = resolved.trust
+    mode = trust.spec.enforcement.mode
+    if mode == "Audit":
+        return Condition(
+            "Enforced", "False", Reason.AUDIT,
+            "undeclared users of the audience are recorded, not refused: ending a binding does not stop token refresh",
+        )  # fmt: skip
+    protection = next((p for p in facts.in_force.policies.protections if p.audience == trust.audience), None)
+    if protection is None or (protection.mode != mode and protection.mode != "Enforce"):
+        return Condition("Enforced", "False", Reason.ACTIVATING, "the policies are not in force in the API server yet")
+    if mode == "Warn":
+        return Condition("Enforced", "False", Reason.WARN, "undeclared users of the audience get a warning")
+    if facts.foreign and not trust.spec.enforcement.force:
+        shown = ", ".join(f"{namespace} ({pods})" for namespace, pods in list(facts.foreign.items())[:5])
+        return Condition(
+            "Enforced", "False", Reason.FOREIGN_USERS,
+            f"not enforced in namespaces whose pods use the audience without a binding: {shown}; bind or remove them, "
+            "or set spec.enforcement.force",
+        )  # fmt: skip
+    return Condition("Enforced", "True", Reason.ENFORCE, "undeclared users of the audience are refused")
+
+
+def _trust_ready(resolved: ResolvedTrust, facts: TrustFacts, conditions: Sequence[Condition]) -> Condition:
+    accepted, issuer_ready, configured, enforced = conditions
+    for condition in (accepted, issuer_ready, configured):
+        if condition.status != "True":
+            return Condition("Ready", "False", condition.reason, condition.message)
+    if resolved.trust.spec.suspended:
+        return Condition(
+            "Ready", "False", Reason.SUSPENDED, "spec.suspended is set: no binding of this trust is in force"
+        )
+    if enforced.reason in (Reason.ACTIVATING, Reason.FOREIGN_USERS):
+        return Condition("Ready", "False", enforced.reason, enforced.message)
+    if (waiting := _waiting(facts.in_force, allowed=allowed_pairs(resolved.trust))) is not None:
+        return waiting
+    if facts.shares_with:
+        return Condition(
+            "Ready", "True", Reason.CUT_OFF_SHARED,
+            f"shares its audience with {', '.join(facts.shares_with)}: ending a binding here does not stop tokens there",
+        )  # fmt: skip
+    return Condition("Ready", "True", Reason.READY, _sentence(warnings(resolved.findings)) or "as declared")
+
+
+def _waiting(in_force: InForce, *, allowed: Any = frozenset(), bound: Any = frozenset()) -> Condition | None:
+    selected = in_force.selection
+    if allowed - selected.allowed - selected.bound or bound - selected.bound:
+        if not in_force.reachable:
+            return Condition(
+                "Ready", "False", Reason.ADMISSION_UNREACHABLE,
+                "the API server does not reach Apostille's admission endpoint; new pods are not selected until it does",
+            )  # fmt: skip
+        return Condition("Ready", "False", Reason.ACTIVATING, "the API server is being told which pods to ask about")
+    return None
+
+
+def binding_status(
+    resolved: ResolvedBinding, pods: PodCounts, in_force: InForce, now: datetime
+) -> WorkloadBindingStatus:
+    """The status of a WorkloadBinding."""
+    binding = resolved.binding
+    trust = resolved.trust.trust if resolved.trust is not None else None
+    accepted = _binding_accepted(resolved)
+    enforced = _binding_enforced(resolved, in_force)
+    conditions = [accepted, *([enforced] if enforced else [])]
+    conditions.append(_binding_ready(resolved, accepted, enforced, pods, in_force))
+    target = ""
+    if trust is not None and (own := binding.view(trust.party).target) is not None:
+        target = trust.party.target_label(own)
+    return WorkloadBindingStatus(
+        observed_generation=binding.generation,
+        conditions=_written(conditions, binding.raw_status, binding.generation, now),
+        phase=resolved.phase.name if resolved.phase is not None else "NotYet",
+        next_change=resolved.phase.next_change if resolved.phase is not None else None,
+        subjects=[account.subject for account in binding.service_accounts],
+        audience=trust.audience if trust is not None else "",
+        target=target,
+        pods=pods,
+    )
+
+
+def _binding_accepted(resolved: ResolvedBinding) -> Condition:
+    if resolved.trust is None:
+        name = resolved.binding.spec.trust_ref.name
+        return Condition(
+            "Accepted", "False", Reason.TRUST_NOT_FOUND,
+            f"spec.trustRef.name: there is no FederationTrust {name}; ask the platform team, or correct the name",
+        )  # fmt: skip
+    if not resolved.trust.accepted:
+        return Condition(
+            "Accepted", "False", Reason.TRUST_NOT_ACCEPTED,
+            f"FederationTrust {resolved.trust.trust.name} is itself refused: {_sentence(refusals(resolved.trust.findings))}",
+        )  # fmt: skip
+    return _accepted(resolved.findings)
+
+
+def _binding_enforced(resolved: ResolvedBinding, in_force: InForce) -> Condition | None:
+    """Whether tokens of this binding are granted by policies in force, and only by them."""
+    if not resolved.live or resolved.trust is None:
+        return None
+    if (mode := resolved.trust.trust.spec.enforcement.mode) != "Enforce":
+        reason = Reason.AUDIT if mode == "Audit" else Reason.WARN
+        return Condition(
+            "Enforced", "False", reason,
+            f"the trust's enforcement mode is {mode}: ending this binding does not stop the refresh of tokens",
+        )  # fmt: skip
+    if not granted(resolved, in_force):
+        return Condition("Enforced", "False", Reason.ACTIVATING, "the grant is not in force in the API server yet")
+    return Condition(
+        "Enforced", "True", Reason.ENFORCE, "tokens are granted to this binding by policy, and to nobody else"
+    )
+
+
+def granted(resolved: ResolvedBinding, in_force: InForce) -> bool:
+    """Whether the policies in force let this binding's pods have their tokens."""
+    have = {(grant.account, grant.audience): grant.seconds for grant in in_force.policies.grants}
+    return all(have.get((g.account, g.audience), 0) >= g.seconds for g in grants_of(resolved))
+
+
+def _binding_ready(
+    resolved: ResolvedBinding, accepted: Condition, enforced: Condition | None, pods: PodCounts, in_force: InForce
+) -> Condition:
+    if accepted.status != "True":
+        return Condition("Ready", "False", accepted.reason, accepted.message)
+    if resolved.phase is None or not resolved.phase.live:
+        reason = resolved.phase.reason if resolved.phase is not None else Reason.NOT_YET
+        return Condition("Ready", "False", reason, resolved.phase.message if resolved.phase is not None else "")
+    if enforced is not None and enforced.reason is Reason.ACTIVATING:
+        return Condition("Ready", "False", enforced.reason, enforced.message)
+    if (waiting := _waiting(in_force, bound=frozenset(resolved.binding.service_accounts))) is not None:
+        return waiting
+    if pods.missing or pods.stale:
+        return Condition("Ready", "True", Reason.PODS_MISSING, _restart_advice(resolved.binding, pods))
+    return Condition("Ready", "True", Reason.READY, _sentence(warnings(resolved.findings)) or "as declared")
+
+
+def _restart_advice(binding: WorkloadBinding, pods: PodCounts) -> str:
+    return (
+        f"{pods.missing} of {pods.matched} pods have no identity and {pods.stale} an older one; restart them: "
+        f"kubectl rollout restart -n {binding.namespace} deployment/NAME"
+    )
+
+
+def _accepted(findings: Sequence[Finding]) -> Condition:
+    if refused := refusals(findings):
+        return Condition("Accepted", "False", Reason.RULE_VIOLATED, _sentence(refused))
+    return Condition("Accepted", "True", Reason.ACCEPTED, "valid and allowed")
+
+
+def _written(
+    conditions: Sequence[Condition], previous: Mapping[str, Any], generation: int, now: datetime
+) -> list[ConditionStatus]:
+    by_type = {condition.type: condition for condition in conditions}
+    ready, accepted = by_type["Ready"], by_type["Accepted"]
+    reconciling = ready.reason in (Reason.ACTIVATING, Reason.TRUST_NOT_FOUND, Reason.DISCOVERY_FAILED)
+    stalled: Status = "True" if accepted.reason in (Reason.RULE_VIOLATED, Reason.TRUST_NOT_ACCEPTED) else "False"
+    every = [
+        *conditions,
+        # kstatus reads these two before Ready.
+        Condition("Reconciling", "True" if reconciling else "False", Reason.RECONCILING if reconciling else Reason.STABLE,
+                  ready.message if reconciling else ""),
+        Condition("Stalled", stalled, Reason.STALLED if stalled == "True" else Reason.STABLE,
+                  accepted.message if stalled == "True" else ""),
+    ]  # fmt: skip
+    return msgspec.convert(stamped(every, previous.get("conditions") or [], generation, now), list[ConditionStatus])
+
+
+def _sentence(findings: Sequence[Finding]) -> str:
+    shown = "; ".join(str(finding) for finding in findings[:5])
+    return shown + (f"; and {len(findings) - 5} more" if len(findings) > 5 else "")

@@ -1,0 +1,1 @@
+"""The two kinds: their types, their schema, and the reading of objects."""

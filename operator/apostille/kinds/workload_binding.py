@@ -1,0 +1,124 @@
+"""WorkloadBinding: which service accounts of a namespace take on which identity."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from msgspec import Struct, field
+
+from apostille.kinds.fields import ATOMIC, LABEL, Seconds, ServiceAccountName, Time, cel, doc, immutable
+from apostille.kinds.unions import Target, target_of, target_rules
+from apostille.model.identity import ServiceAccount
+from apostille.parties.party import BindingView, Party
+
+ContainerName = Annotated[str, doc("A container's name.", max_length=63, pattern=LABEL)]
+
+
+class TrustRef(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
+    """A FederationTrust by name."""
+
+    name: Annotated[str, doc("name of a FederationTrust.", max_length=63, min_length=1)]
+
+
+class Subject(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
+    """Whose assertions are exchanged."""
+
+    service_account_names: Annotated[
+        tuple[ServiceAccountName, ...],
+        doc("serviceAccountNames are exact names of service accounts in this namespace.", min_length=1, max_length=64),
+        ATOMIC,
+    ]
+
+
+class Token(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
+    """The assertion."""
+
+    expiration_seconds: Annotated[
+        Seconds,
+        doc("expirationSeconds is the life of the projected token; at most the trust's ceiling.", ge=600, le=86400),
+    ] = 3600
+
+
+class Containers(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
+    """Which containers of a pod get the identity."""
+
+    include: Annotated[
+        tuple[ContainerName, ...],
+        doc("include lists the containers that get the identity; empty means all of them.", max_length=32),
+        ATOMIC,
+    ] = ()
+
+
+class DeliverySpec(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
+    """How the credential reaches the application."""
+
+    mode: Annotated[
+        Literal["Auto", "SDK", "Sidecar"],
+        doc(
+            "mode SDK gives the containers the assertion and the environment with which the vendor's SDK exchanges it; "
+            "Sidecar gives them a credential file that the exchange sidecar keeps fresh, and keeps the assertion from "
+            "them; Auto is SDK where the vendor's SDK can, else Sidecar."
+        ),
+    ] = "Auto"
+    containers: Annotated[Containers, doc("containers selects containers of the pod.")] = field(
+        default_factory=Containers
+    )
+
+
+class Validity(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
+    """When the binding is in force."""
+
+    not_before: Annotated[Time | None, doc("notBefore is when the binding begins.")] = None
+    not_after: Annotated[Time | None, doc("notAfter is when the binding ends by itself.")] = None
+
+
+class WorkloadBindingSpec(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
+    """What the application team declares."""
+
+    trust_ref: Annotated[TrustRef, doc("trustRef names the trust that is used."), cel([immutable("trustRef")])]
+    subject: Annotated[Subject, doc("subject says whose assertions are exchanged.")]
+    target: Annotated[Target, doc("target is the identity taken on at the relying party."), cel(target_rules())]
+    token: Annotated[Token, doc("token is about the assertion.")] = field(default_factory=Token)
+    delivery: Annotated[DeliverySpec, doc("delivery says how the credential reaches the application.")] = field(
+        default_factory=DeliverySpec
+    )
+    validity: Annotated[
+        Validity,
+        doc("validity bounds the binding in time."),
+        cel(
+            [
+                {
+                    "rule": "!has(self.notBefore) || !has(self.notAfter) || self.notBefore < self.notAfter",
+                    "message": "notAfter must be later than notBefore",
+                    "fieldPath": ".notAfter",
+                    "reason": "FieldValueInvalid",
+                }
+            ]
+        ),
+    ] = field(default_factory=Validity)
+    suspended: Annotated[bool, doc("suspended ends the binding while it is true.")] = False
+
+
+class WorkloadBinding(Struct, frozen=True):
+    """A decoded object."""
+
+    namespace: str
+    name: str
+    uid: str
+    generation: int
+    spec: WorkloadBindingSpec
+    raw_status: dict[str, Any]
+
+    @property
+    def service_accounts(self) -> tuple[ServiceAccount, ...]:
+        """The pairs that it binds."""
+        return tuple(ServiceAccount(self.namespace, name) for name in self.spec.subject.service_account_names)
+
+    def view(self, party: Party) -> BindingView:
+        """What a party sees; ``target`` is None where the binding names another party's."""
+        return BindingView(
+            namespace=self.namespace,
+            name=self.name,
+            service_accounts=self.spec.subject.service_account_names,
+            target=target_of(self.spec.target, party),
+        )

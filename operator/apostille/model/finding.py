@@ -1,0 +1,64 @@
+"""A finding: one rule, one field, what is wrong and what would be right."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Literal
+
+from apostille.model.names import DOCS
+
+EnforcedIn = Literal["webhook", "policy", "lint"]
+
+
+class Severity(StrEnum):
+    """``deny``: too broad; ``broken``: can never work (refused as well); ``warn``: works, but somebody should look."""
+
+    DENY = "deny"
+    BROKEN = "broken"
+    WARN = "warn"
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One entry of the catalogue. ``slug`` is the reference's name, ``remedy`` says what to do, in the imperative."""
+
+    id: str
+    slug: str
+    severity: Severity
+    title: str
+    remedy: str
+    enforced_in: tuple[EnforcedIn, ...] = ("webhook", "lint")
+
+    def at(self, path: str, message: str, remedy: str = "") -> Finding:
+        """The finding that this rule is broken at a field."""
+        return Finding(self, path, message, remedy or self.remedy)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A broken rule at a field path such as ``spec.allow[0].targets[1]``."""
+
+    rule: Rule
+    path: str
+    message: str
+    remedy: str
+
+    @property
+    def refuses(self) -> bool:
+        """Whether the object must not be admitted."""
+        return self.rule.severity is not Severity.WARN
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.message}. {self.remedy}. [{self.rule.id} {self.rule.slug}, {DOCS}/rules/{self.rule.id}]"
+
+
+def refusals(findings: Iterable[Finding]) -> list[Finding]:
+    """Those that refuse, in field order as given."""
+    return [finding for finding in findings if finding.refuses]
+
+
+def warnings(findings: Iterable[Finding]) -> list[Finding]:
+    """Those that only warn."""
+    return [finding for finding in findings if not finding.refuses]

@@ -1,0 +1,72 @@
+"""Names that users and their tools see. They are frozen: a test fails when one changes."""
+
+GROUP = "apostille.dev"
+VERSION = "v1alpha1"
+API_VERSION = f"{GROUP}/{VERSION}"
+TRUST_KIND, TRUST_PLURAL = "FederationTrust", "federationtrusts"
+BINDING_KIND, BINDING_PLURAL = "WorkloadBinding", "workloadbindings"
+
+# On pods. Everything under these prefixes is Apostille's alone.
+PREFIX = "apostille.dev/"
+FILES_PREFIX = "files.apostille.dev/"
+PLAN_ANNOTATION = "apostille.dev/plan"
+INJECTED_LABEL = "apostille.dev/injected"
+
+TOKEN_VOLUME_PREFIX = "apostille-token-"  # noqa: S105 - a volume's name
+FILES_VOLUME = "apostille-files"
+CREDENTIALS_VOLUME = "apostille-credentials"
+EXCHANGE_CONTAINER = "apostille-exchange"
+INIT_CONTAINER = "apostille-init"
+OUR_CONTAINERS = frozenset({EXCHANGE_CONTAINER, INIT_CONTAINER})
+
+TOKENS_DIRECTORY = "/var/run/secrets/apostille.dev"
+FILES_DIRECTORY = "/etc/apostille.dev"
+CREDENTIALS_DIRECTORY = "/var/run/apostille.dev"
+PLAN_FILE = f"{FILES_DIRECTORY}/plan"
+
+# Cluster objects that the controller generates; all owned by the anchor.
+ANCHOR = "apostille-anchor"
+SELECTION_PREFIX = "apostille-pods-"
+KINDS_WEBHOOKS = "apostille-kinds"
+POLICY_PREFIX = "apostille-"
+PROBE = "apostille-probe"
+ACCESS_PREFIX = "apostille-access-"
+
+SYSTEM_NAMESPACES = ("kube-system", "kube-public", "kube-node-lease")
+
+DOCS = "https://apostille.dev/docs"
+
+
+def token_volume(binding: str) -> str:
+    """The projected volume of one binding."""
+    return TOKEN_VOLUME_PREFIX + binding
+
+
+def token_directory(binding: str) -> str:
+    """Where that volume is mounted."""
+    return f"{TOKENS_DIRECTORY}/{binding}"
+
+
+def token_file(binding: str) -> str:
+    """The assertion's file in a container that mounts it."""
+    return f"{token_directory(binding)}/token"
+
+
+def credentials_directory(binding: str) -> str:
+    """Where the exchange sidecar writes a binding's credential files."""
+    return f"{CREDENTIALS_DIRECTORY}/{binding}"
+
+
+def file_annotation(binding: str, name: str) -> str:
+    """The annotation that carries one public file; a downward-API item writes one whole annotation to one file."""
+    return f"{FILES_PREFIX}{binding}.{name}"
+
+
+def is_our_volume(name: str) -> bool:
+    """Whether a pod's volume name is reserved to Apostille."""
+    return name.startswith(TOKEN_VOLUME_PREFIX) or name in (FILES_VOLUME, CREDENTIALS_VOLUME)
+
+
+def is_our_annotation(key: str) -> bool:
+    """Whether a pod's annotation or label is reserved to Apostille."""
+    return key.startswith((PREFIX, FILES_PREFIX))

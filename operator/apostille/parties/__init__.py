@@ -1,0 +1,1 @@
+"""The relying parties: one folder each, and the interface they share."""

@@ -1,0 +1,1 @@
+"""Amazon Web Services: IAM OIDC providers, role trust policies, AssumeRoleWithWebIdentity."""

@@ -1,0 +1,125 @@
+"""AWS as a relying party."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from apostille.model.finding import Finding
+from apostille.model.identity import Issuer
+from apostille.parties.aws import evaluate as evaluation
+from apostille.parties.aws import policy, rules
+from apostille.parties.aws.settings import AWSTarget, AWSTrust
+from apostille.parties.party import (
+    BindingView,
+    Claims,
+    Delivered,
+    Delivery,
+    Exchange,
+    Format,
+    Paths,
+    TrustView,
+    Verdict,
+)
+from apostille_exchange.recipe import Output
+
+MAX_SESSION_NAME = 64  # characters of RoleSessionName (STS AssumeRoleWithWebIdentity)
+
+
+class AWS:
+    """Assertions are exchanged at STS for a role session; IAM decides by OIDC provider and trust policy."""
+
+    name = "AWS"
+    member = "aws"
+    Trust = AWSTrust
+    Target = AWSTarget
+    deliveries: Sequence[Delivery] = ("SDK", "Sidecar")
+    rules = rules.RULES
+    # The default provider chain takes these before a web identity (botocore credentials order).
+    static_credentials = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE")
+
+    def default_audience(self, trust: TrustView) -> str | None:
+        """What the vendor's own tools ask for."""
+        return rules.DEFAULT_AUDIENCE
+
+    def target_id(self, target: AWSTarget) -> str:
+        """The role's ARN."""
+        return target.role_arn
+
+    def target_label(self, target: AWSTarget) -> str:
+        """``role/NAME``, path included."""
+        return target.role_arn.rpartition(":")[2]
+
+    def check_target_id(self, trust: TrustView, target: str, path: str) -> Iterator[Finding]:
+        """AWS-TARGET-FORM, AWS-TARGET-ACCOUNT."""
+        yield from rules.target(trust, target, path)
+
+    def findings(self, trust: TrustView, bindings: Sequence[BindingView], issuer: Issuer | None) -> Iterator[Finding]:
+        """Audience, issuer and the size of every policy that would be rendered."""
+        yield from rules.audience(trust.audience, "spec.audience")
+        if issuer is not None:
+            yield from rules.issuer_form(issuer, "spec.issuer")
+            yield from rules.sizes(self.access(trust, bindings, issuer), "spec.allow")
+
+    def access(self, trust: TrustView, bindings: Sequence[BindingView], issuer: Issuer) -> policy.AWSAccess:
+        """One provider for the cluster, and per role the union of the subjects that are bound to it."""
+        subjects: dict[str, set[str]] = {}
+        for binding in bindings:
+            subjects.setdefault(self.target_id(binding.target), set()).update(binding.subjects)
+        # IAM's MaxSessionDuration starts at an hour; a lower ceiling is kept by whoever asks for the session.
+        longest = max(3600, trust.session_seconds)
+        return policy.AWSAccess(
+            trust.settings.partition,
+            trust.settings.account_id,
+            issuer.url,
+            trust.audience,
+            tuple(policy.Role(arn, tuple(sorted(subjects[arn])), longest) for arn in sorted(subjects)),
+        )
+
+    def parse(self, files: Mapping[str, str]) -> policy.AWSAccess:
+        """Reads the native documents back."""
+        return policy.parse(files)
+
+    def evaluate(self, access: policy.AWSAccess, claims: Claims, target: str) -> Verdict:
+        """As STS would judge."""
+        return evaluation.evaluate(access, claims, target)
+
+    def render(self, access: policy.AWSAccess, form: Format) -> Mapping[str, str]:
+        """The inputs of CreateOpenIDConnectProvider and CreateRole."""
+        return policy.render(access)
+
+    def sdk(self, trust: TrustView, binding: BindingView, paths: Paths) -> Delivered:
+        """The SDKs' contract for web identities (cloud-trust §3.5)."""
+        return Delivered(
+            {
+                "AWS_ROLE_ARN": binding.target.role_arn,
+                "AWS_WEB_IDENTITY_TOKEN_FILE": paths.token,
+                "AWS_ROLE_SESSION_NAME": _session_name(binding),
+                **_region(trust),
+            }
+        )
+
+    def exchange(self, trust: TrustView, binding: BindingView, paths: Paths) -> tuple[Exchange, Delivered]:
+        """AssumeRoleWithWebIdentity by the sidecar, into a shared credentials file."""
+        path = f"{paths.credentials}/credentials"
+        return (
+            Exchange(
+                grant="AWSWebIdentity",
+                endpoint=trust.settings.sts,
+                outputs=(Output(path, "aws-credentials"),),
+                parameters={"roleARN": binding.target.role_arn, "roleSessionName": _session_name(binding)},
+            ),
+            Delivered({"AWS_SHARED_CREDENTIALS_FILE": path, **_region(trust)}),
+        )
+
+
+def _region(trust: TrustView) -> dict[str, str]:
+    # Both: boto3 reads only the second (cloud-trust §3.5).
+    return {
+        "AWS_REGION": trust.settings.region,
+        "AWS_DEFAULT_REGION": trust.settings.region,
+        "AWS_STS_REGIONAL_ENDPOINTS": "regional",
+    }
+
+
+def _session_name(binding: BindingView) -> str:
+    return f"{binding.namespace}.{binding.name}"[:MAX_SESSION_NAME]

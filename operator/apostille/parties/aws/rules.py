@@ -1,0 +1,89 @@
+"""AWS's own rules (cloud-trust §19.2) as far as they are judged on declarations."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from apostille.model.finding import Finding, Rule, Severity
+from apostille.model.identity import Issuer
+from apostille.parties.aws import policy
+from apostille.parties.aws.settings import ROLE_ARN
+from apostille.parties.party import TrustView
+from apostille.rules.catalogue import AUD_COMMON, AUD_FOREIGN
+
+DEFAULT_AUDIENCE = "sts.amazonaws.com"
+
+TARGET_FORM = Rule(
+    "AWS101", "AWS-TARGET-FORM", Severity.BROKEN, "The target is not a role ARN",
+    "Write arn:PARTITION:iam::ACCOUNT:role/NAME, for example arn:aws:iam::123456789012:role/payments-reader",
+)  # fmt: skip
+TARGET_ACCOUNT = Rule(
+    "AWS102", "AWS-TARGET-ACCOUNT", Severity.DENY, "The role belongs to another account or partition",
+    "Use a role of the trust's account, or declare a FederationTrust for the other account",
+)  # fmt: skip
+POLICY_SIZE = Rule(
+    "AWS201", "AWS-POLICY-SIZE", Severity.BROKEN, "A trust policy would be longer than IAM takes",
+    "Spread the service accounts over several roles, or have the account's quota raised",
+)  # fmt: skip
+ISSUER_FORM = Rule(
+    "AWS202", "AWS-ISSUER-MISMATCH", Severity.BROKEN, "AWS cannot use this issuer URL",
+    "Serve the cluster's issuer under an https URL without port, query or fragment, of at most 255 characters",
+)  # fmt: skip
+RULES: tuple[Rule, ...] = (TARGET_FORM, TARGET_ACCOUNT, POLICY_SIZE, ISSUER_FORM)
+
+# Audiences by which other parties are known: a token for them is of no use to AWS and of use to them.
+_FOREIGN = (
+    ("api://", "Microsoft Entra"),
+    ("//iam.googleapis.com/", "Google Cloud"),
+    ("https://iam.googleapis.com/", "Google Cloud"),
+    ("sts.googleapis.com", "Google Cloud"),
+    ("snowflakecomputing.com", "Snowflake"),
+    ("vault", "Vault"),
+)
+
+
+def audience(value: str, path: str) -> Iterator[Finding]:
+    """X-AUD-FOREIGN, and the warning on the vendor's shared default."""
+    for prefix, owner in _FOREIGN:
+        if value.lower() == prefix or (prefix[-1] == "/" and value.lower().startswith(prefix)):
+            yield AUD_FOREIGN.at(path, f"{value!r} is an audience of {owner}, the relying party is AWS")
+    if value == DEFAULT_AUDIENCE:
+        yield AUD_COMMON.at(path, f"{value} is what every AWS trust of every cluster accepts")
+
+
+def target(trust: TrustView, value: str, path: str) -> Iterator[Finding]:
+    """AWS-TARGET-FORM and AWS-TARGET-ACCOUNT."""
+    if (match := ROLE_ARN.fullmatch(value)) is None:
+        yield TARGET_FORM.at(path, f"{value!r} is not the ARN of a role")
+        return
+    account, partition = trust.settings.account_id, trust.settings.partition
+    if match["account"] != account:
+        yield TARGET_ACCOUNT.at(
+            path, f"{value} is a role of account {match['account']}, the trust {trust.name} is for {account}"
+        )
+    elif match["partition"] != partition:
+        yield TARGET_ACCOUNT.at(
+            path, f"{value} is in partition {match['partition']}, the trust {trust.name} is in {partition}"
+        )
+
+
+def issuer_form(issuer: Issuer, path: str) -> Iterator[Finding]:
+    """AWS-ISSUER-MISMATCH: what IAM refuses as a provider URL (CreateOpenIDConnectProvider)."""
+    host = issuer.url.removeprefix("https://").split("/", 1)[0]
+    if (
+        not issuer.url.startswith("https://")
+        or ":" in host
+        or any(c in issuer.url for c in "?#")
+        or len(issuer.url) > 255
+    ):
+        yield ISSUER_FORM.at(path, f"the cluster's issuer is {issuer.url!r}")
+
+
+def sizes(access: policy.AWSAccess, path: str) -> Iterator[Finding]:
+    """AWS-POLICY-SIZE, naming the role."""
+    for role in access.roles:
+        if (size := policy.policy_size(access, role)) > policy.MAX_POLICY:
+            yield POLICY_SIZE.at(
+                path,
+                f"the trust policy of {role.arn} would have {size} characters for {len(role.subjects)} subjects, IAM takes {policy.MAX_POLICY}",
+            )

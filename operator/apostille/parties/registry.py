@@ -1,0 +1,17 @@
+"""The parties that this build knows. Adding one is a folder and a line here."""
+
+from __future__ import annotations
+
+from apostille.model.finding import Rule
+from apostille.parties.aws.party import AWS
+from apostille.parties.party import Party
+from apostille.rules.catalogue import GENERIC
+
+PARTIES: tuple[Party, ...] = (AWS(),)
+
+BY_NAME = {party.name: party for party in PARTIES}
+
+
+def catalogue() -> tuple[Rule, ...]:
+    """Every rule: the generic ones, then each party's."""
+    return (*GENERIC, *(rule for party in PARTIES for rule in party.rules))
