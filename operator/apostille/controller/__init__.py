@@ -1,0 +1,1 @@
+"""The controller: from what is declared to cluster objects, statuses and running pods. One active at a time."""

@@ -60,8 +60,9 @@ def policies(protections: Sequence[Protection], grants: Collection[Grant], setti
             continue
         audiences = {p.audience for p in under}
         mine = sorted(grant for grant in grants if grant.audience in audiences)
-        for low, high, shard in _ranges(mine):
-            suffix = f"{mode.lower()}-{low or 'all'}"
+        # By number, not by namespace: these names stand in RBAC rules, and no namespace can be mistaken for another shard.
+        for number, (low, high, shard) in enumerate(_ranges(mine)):
+            suffix = f"{mode.lower()}-{number}"
             documents += _pair(f"tokens-{suffix}", _token_policy(under, shard, low, high, settings), mode, settings)
             documents += _pair(f"pods-{suffix}", _pod_policy(under, shard, low, high, settings), mode, settings)
     if documents:
@@ -219,7 +220,6 @@ def _pod_policy(
     key = "variables.prefix + s.serviceAccountToken.audience"
     seconds = "(has(s.serviceAccountToken.expirationSeconds) ? s.serviceAccountToken.expirationSeconds : 3600)"
     guarded = cel_list(p.audience for p in protections)
-    first = "variables.volumes[0].name"
     return {
         "failurePolicy": "Fail",
         "matchConstraints": _rule("pods", "CREATE"),
@@ -244,24 +244,37 @@ def _pod_policy(
                 "name": "who",
                 "expression": f"'service account ' + {account} + ' of namespace ' + request.namespace",
             },
+            # One list for each way to be wrong, so that the message names the volume that is.
+            {
+                "name": "beside",
+                "expression": f"variables.volumes.filter(v, {sources}.filter(s, has(s.serviceAccountToken)).size() != 1)",
+            },
+            {
+                "name": "ungranted",
+                "expression": f"variables.volumes.filter(v, {sources}.exists(s, {has_token} && "
+                f"s.serviceAccountToken.audience in variables.guarded && !({spared}) && !(({key}) in variables.grants)))",
+            },
+            {
+                "name": "long",
+                "expression": f"variables.volumes.filter(v, {sources}.exists(s, {has_token} && "
+                f"({key}) in variables.grants && {seconds} > variables.grants[{key}]))",
+            },
         ],
         "validations": [
             _validation(
-                f"variables.volumes.all(v, {sources}.filter(s, has(s.serviceAccountToken)).size() == 1)",
-                f"'spec.volumes: volume ' + {first} + ' projects a token for a protected audience beside others; give each "
-                f"token a volume of its own [{catalogue.AUD_MULTI.id}]'",
+                "variables.beside.size() == 0",
+                "'spec.volumes: volume ' + variables.beside[0].name + ' projects a token for a protected audience beside "
+                f"others; give each token a volume of its own [{catalogue.AUD_MULTI.id}]'",
             ),
             _validation(
-                f"variables.volumes.all(v, {sources}.all(s, !({has_token}) || !(s.serviceAccountToken.audience in "
-                f"variables.guarded) || ({key}) in variables.grants))",
-                f"'spec.volumes: volume ' + {first} + ' projects a token that no live WorkloadBinding grants to ' + "
-                "variables.who + '; declare a binding and leave the volume to Apostille, or remove it'",
+                "variables.ungranted.size() == 0",
+                "'spec.volumes: volume ' + variables.ungranted[0].name + ' projects a token that no live WorkloadBinding "
+                "grants to ' + variables.who + '; declare a binding and leave the volume to Apostille, or remove it'",
             ),
             _validation(
-                f"variables.volumes.all(v, {sources}.all(s, !({has_token}) || !(({key}) in variables.grants) || "
-                f"{seconds} <= variables.grants[{key}]))",
-                f"'spec.volumes: volume ' + {first} + ' asks for a longer token than is granted to ' + variables.who + "
-                "'; lower expirationSeconds'",
+                "variables.long.size() == 0",
+                "'spec.volumes: volume ' + variables.long[0].name + ' asks for a longer token than is granted to ' + "
+                "variables.who + '; lower expirationSeconds'",
             ),
         ],
     }

@@ -31,12 +31,17 @@ class Injection:
 
 @dataclass(slots=True)
 class _Work:
-    """The pod as it came, and what is collected while walking it."""
+    """The pod as it came, and what is collected while walking it.
+
+    ``was_ours``: it carries a plan. ``outdated``: one that is not this plan, so its environment is an older plan's
+    (a copied pod). A pod with this very plan was injected a moment ago; what differs in it is its author's.
+    """
 
     pod: Pod
     plans: Sequence[PodPlan]
     settings: InjectionSettings
     was_ours: bool
+    outdated: bool
     operations: list[Operation] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     denials: list[str] = field(default_factory=list)
@@ -50,7 +55,9 @@ def inject(pod: Pod, plans: Sequence[PodPlan], settings: InjectionSettings) -> I
         return Injection()  # the kubelet's mirror of a static pod: it cannot hold tokens, and refusing it breaks nodes
     if plans and (spec.get("os") or {}).get("name") == "windows":
         return Injection(warnings=("Apostille does not inject Windows pods; this pod runs without its identity",))
-    work = _Work(pod, sorted(plans, key=lambda plan: plan.binding), settings, names.PLAN_ANNOTATION in annotations)
+    was_ours = names.PLAN_ANNOTATION in annotations
+    outdated = was_ours and not parts.carries(annotations[names.PLAN_ANNOTATION], plans)
+    work = _Work(pod, sorted(plans, key=lambda plan: plan.binding), settings, was_ours, outdated)
     _metadata(work, metadata)
     _volumes(work, spec)
     _exchange(work, spec)
@@ -96,6 +103,12 @@ def _volumes(work: _Work, spec: Mapping[str, Any]) -> None:
     if stale:
         shown = ", ".join(have[i]["name"] for i in stale)
         work.warnings.append(f"spec.volumes: {shown} is reserved to Apostille and not part of this pod's plan; removed")
+    if not work.was_ours:
+        work.warnings += [
+            f"spec.volumes[{i}].name: {volume['name']} is reserved to Apostille; the volume is replaced"
+            for i, volume in enumerate(have)
+            if volume.get("name") in wanted and volume not in want
+        ]
     work.operations += merge_list("/spec/volumes", have, want, stale)
 
 
@@ -105,15 +118,21 @@ def _exchange(work: _Work, spec: Mapping[str, Any]) -> None:
     want = parts.exchange_container(work.plans, spec, work.settings)
     found = [i for i, container in enumerate(have) if container.get("name") in names.OUR_CONTAINERS]
     keep = next((i for i in found if want and have[i]["name"] == want["name"]), None)
+    kept = keep is not None and want is not None and parts.same_container(have[keep], want)
+    if found and not kept and not work.was_ours:
+        work.warnings.append(
+            f"spec.initContainers[{found[0]}].name: {have[found[0]]['name']} is reserved to Apostille; "
+            f"the container is {'replaced' if want is not None else 'removed'}"
+        )
+    if keep is not None and not kept:
+        # Before the removals, which shift the indices behind them.
+        work.operations.append({"op": "replace", "path": f"/spec/initContainers/{keep}", "value": want})
     work.operations += [
         {"op": "remove", "path": f"/spec/initContainers/{i}"} for i in sorted(found, reverse=True) if i != keep
     ]
-    if want is None:
+    if want is None or keep is not None:
         return
-    if keep is not None:
-        if not parts.same_container(have[keep], want):
-            work.operations.append({"op": "replace", "path": f"/spec/initContainers/{keep}", "value": want})
-    elif not have:
+    if not have:
         work.operations.append({"op": "add", "path": "/spec/initContainers", "value": [want]})
     else:
         others = [container for i, container in enumerate(have) if i not in found]
@@ -147,6 +166,10 @@ def _mounts(work: _Work, path: str, shown: str, container: Mapping[str, Any], pl
             kept.add(at)
         elif names.is_our_volume(volume):
             stale.append(i)
+            if not work.was_ours:
+                work.warnings.append(
+                    f"{shown}.volumeMounts[{i}]: volume {volume} is reserved to Apostille, which mounts it itself; removed"
+                )
         elif work.plans and parts.is_our_path(at):
             work.denials.append(
                 f"{shown}.volumeMounts[{i}].mountPath: {at} is reserved to Apostille; mount volume {volume!r} elsewhere"
@@ -179,14 +202,14 @@ def _environment(work: _Work, path: str, shown: str, container: Mapping[str, Any
             value, binding = want.pop(key)
             if variable.get("value") == value and "valueFrom" not in variable:
                 continue
-            if work.was_ours:
+            if work.outdated:
                 operations.append({"op": "replace", "path": f"{path}/env/{i}", "value": {"name": key, "value": value}})
             else:
                 work.warnings.append(
                     f"{shown}.env[{i}]: container {name} sets {key} itself, which wins over WorkloadBinding {binding}; "
                     "remove it from the pod's template"
                 )
-        elif work.was_ours and parts.points_to_us(variable):
+        elif work.outdated and parts.points_to_us(variable):
             stale.append(i)
         elif any(key in plan.static_credentials for plan in plans):
             work.warnings.append(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 from apostille.core.pod_plan import PodPlan
 from apostille.core.settings import InjectionSettings
 from apostille.model import names
-from apostille_exchange.recipe import Admission, Plan, dumps, ready_arguments, run_arguments
+from apostille_exchange.recipe import Admission, Plan, RecipeError, dumps, loads, ready_arguments, run_arguments
 
 CREDENTIALS_SIZE = "4Mi"
 
@@ -32,6 +33,15 @@ def plan_text(plans: Sequence[PodPlan]) -> str:
             recipes={plan.binding: plan.live.recipe for plan in plans if plan.live.recipe is not None},
         )
     )
+
+
+def carries(text: str, plans: Sequence[PodPlan]) -> bool:
+    """Whether an annotation ``apostille.dev/plan`` speaks of exactly these plans; an unreadable one never does."""
+    try:
+        carried = loads(text).digests
+    except RecipeError:
+        return False
+    return dict(carried) == {plan.binding: plan.frozen.digest for plan in plans}
 
 
 def _needs_files(plans: Sequence[PodPlan]) -> bool:
@@ -163,7 +173,9 @@ def _with_mode(admission: Admission, mode: int) -> Admission:
 def is_our_path(path: str) -> bool:
     """Whether a mount path lies in, or hides, one of our directories."""
     ours = (names.TOKENS_DIRECTORY, names.FILES_DIRECTORY, names.CREDENTIALS_DIRECTORY)
-    return any(path == own or path.startswith(own + "/") for own in ours)
+    # The API server takes a//b and a/./b as they are, and a runtime resolves them.
+    plain = "/" + posixpath.normpath(path).lstrip("/")
+    return any(plain == own or plain.startswith(own + "/") for own in ours)
 
 
 def points_to_us(variable: Mapping[str, Any]) -> bool:
@@ -178,10 +190,25 @@ _API_TOKEN = "/var/run/secrets/kubernetes.io/serviceaccount"  # noqa: S105 - a p
 
 
 def same_container(have: Mapping[str, Any], want: Mapping[str, Any]) -> bool:
-    """Whether ``have`` is ``want`` after the API server's defaulting. Anything else that was added is foreign."""
+    """Whether ``have`` is ``want`` after the API server's defaulting. Anything else that was added is foreign.
+
+    Resources may be more than ours: LimitRange adds defaults between two calls and would refuse the pod without them.
+    """
     bare = {key: value for key, value in have.items() if key not in want and _CONTAINER_DEFAULTS.get(key) != value}
     if bare:
         return False
     mounts = [mount for mount in have.get("volumeMounts") or () if mount.get("mountPath") != _API_TOKEN]
     probe = {k: v for k, v in (have.get("startupProbe") or {}).items() if _PROBE_DEFAULTS.get(k) != v}
-    return {**have, "volumeMounts": mounts, "startupProbe": probe} == {**have, **want}
+    resources = _within(want["resources"], have.get("resources") or {})
+    return resources and {**have, "volumeMounts": mounts, "startupProbe": probe} == {
+        **have,
+        **want,
+        "resources": have.get("resources"),
+    }
+
+
+def _within(want: Mapping[str, Any], have: Mapping[str, Any]) -> bool:
+    return all(
+        _within(value, have.get(key) or {}) if isinstance(value, Mapping) else have.get(key) == value
+        for key, value in want.items()
+    )

@@ -225,3 +225,15 @@ def kinds_webhooks(settings: ClusterSettings) -> Document:
             }
         ],
     }  # fmt: skip
+
+
+def parse_pairs(expression: str) -> list[ServiceAccount]:
+    """The pairs of an expression that ``pairs_expression`` wrote; none for any other."""
+    head, found, _ = expression.partition("].exists(")
+    if not found or not head.startswith("["):
+        return []
+    try:
+        literal = json.loads(head[1:])
+    except ValueError:
+        return []
+    return [ServiceAccount(namespace, name) for namespace, accounts in literal.items() for name in accounts]

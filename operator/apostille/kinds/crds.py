@@ -125,11 +125,19 @@ def _crd(
         "description": description,
         "type": "object",
         "required": ["spec"],
-        "x-kubernetes-validations": [{"rule": name_rule[0], "message": name_rule[1], "reason": "FieldValueInvalid"}],
+        "x-kubernetes-validations": [
+            {
+                "rule": name_rule[0],
+                "message": name_rule[1],
+                "fieldPath": ".metadata.name",
+                "reason": "FieldValueInvalid",
+            }
+        ],
         "properties": {
             "apiVersion": {"type": "string"},
             "kind": {"type": "string"},
-            "metadata": {"type": "object"},
+            # A field path must lead to a declared field, and without one the refusal would speak of "<nil>".
+            "metadata": {"type": "object", "properties": {"name": {"type": "string"}}},
             "spec": spec_schema,
             "status": structural(status, defaults=False),
         },

@@ -1,0 +1,194 @@
+"""The web application: ``/mutate``, ``/validate``, ``/probe``, ``/livez``, ``/readyz``, ``/metrics``."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import ssl
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from aiohttp import web
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from apostille.admission.declared import Declared
+from apostille.admission.mutate import Mutate
+from apostille.admission.review import BadReview, answer, request_of
+from apostille.admission.validate import Validate
+from apostille.core.selection import probe_warning
+from apostille.core.settings import InjectionSettings
+from apostille.kube.client import ApiError, Client
+from apostille.kube.connection import Connection
+from apostille.telemetry import metrics
+
+log = logging.getLogger(__name__)
+
+Handler = Callable[[Mapping[str, Any]], Awaitable[dict[str, Any]]]
+
+# Two objects of 3 MB, the largest that etcd takes with some margin, and the review around them.
+MAX_BODY = 7 * 1024 * 1024
+# Endpoints are updated seconds after a pod is told to stop: serve on until nobody asks any more.
+LAME_DUCK_SECONDS = 10.0
+# A copy that heard nothing for this long (bookmarks come every minute) is dead: be restarted.
+MAX_SILENCE = 300.0
+CERTIFICATE_SECONDS = 10.0
+
+
+class Server:
+    """Requests in, answers out; stateless but for the local copies."""
+
+    def __init__(self, declared: Declared, settings: InjectionSettings) -> None:
+        self._declared = declared
+        self._stopping = False
+        self._handlers: dict[str, Handler] = {"mutate": Mutate(declared, settings), "validate": Validate(declared)}
+
+    def application(self) -> web.Application:
+        """The routes."""
+        application = web.Application(client_max_size=MAX_BODY)
+        application.router.add_post("/mutate", self._review("mutate"))
+        application.router.add_post("/mutate/allowed", self._review("mutate"))
+        application.router.add_post("/validate", self._review("validate"))
+        application.router.add_post("/probe/{configuration}/{digest}", self._probe)
+        application.router.add_get("/livez", self._livez)
+        application.router.add_get("/readyz", self._readyz)
+        application.router.add_get("/metrics", self._metrics)
+        return application
+
+    def stop(self) -> None:
+        """Not ready any more, but answering."""
+        self._stopping = True
+
+    def _review(self, name: str) -> Callable[[web.Request], Awaitable[web.Response]]:
+        handler = self._handlers[name]
+
+        async def handle(http: web.Request) -> web.Response:
+            started = time.perf_counter()
+            result = "error"
+            try:
+                request = request_of(await http.read())
+                reply = await handler(request)
+                response = reply["response"]
+                result = "denied" if not response["allowed"] else "injected" if "patch" in response else "allowed"
+                metrics.ADMISSION_WARNINGS.labels(name).inc(len(response.get("warnings", ())))
+                _log(name, request, response)
+                return _json(reply)
+            except BadReview as error:
+                return web.Response(status=400, text=str(error))
+            except ApiError as error:
+                # Not an answer: the webhook's failurePolicy decides, and the API server tells the user this text.
+                log.warning("review not answered", extra={"webhook": name, "reason": str(error)})
+                return web.Response(status=503, text=f"Apostille cannot read its declarations: {error}")
+            except Exception:
+                log.exception("review failed", extra={"webhook": name})
+                return web.Response(status=500, text="Apostille failed on this object; its log says why")
+            finally:
+                metrics.ADMISSION_REQUESTS.labels(name, result).inc()
+                metrics.ADMISSION_SECONDS.labels(name).observe(time.perf_counter() - started)
+
+        return handle
+
+    async def _probe(self, http: web.Request) -> web.Response:
+        try:
+            request = request_of(await http.read())
+        except BadReview as error:
+            return web.Response(status=400, text=str(error))
+        if not self._declared.ready:
+            return web.Response(status=503, text="not ready")
+        return _json(
+            answer(request, warnings=[probe_warning(http.match_info["configuration"], http.match_info["digest"])])
+        )
+
+    async def _livez(self, http: web.Request) -> web.Response:
+        silence = max(self._declared.trusts.silence, self._declared.bindings.silence)
+        if silence > MAX_SILENCE:
+            return web.Response(status=500, text=f"nothing heard from the API server for {silence:.0f} seconds")
+        return web.Response(text="ok")
+
+    async def _readyz(self, http: web.Request) -> web.Response:
+        if self._stopping:
+            return web.Response(status=503, text="stopping")
+        if not self._declared.ready:
+            return web.Response(status=503, text="waiting for the local copies of trusts and bindings")
+        return web.Response(text="ok")
+
+    async def _metrics(self, http: web.Request) -> web.Response:
+        metrics.WATCH_SILENCE.labels("federationtrusts").set(self._declared.trusts.silence)
+        metrics.WATCH_SILENCE.labels("workloadbindings").set(self._declared.bindings.silence)
+        return web.Response(body=generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+
+def _json(reply: dict[str, Any]) -> web.Response:
+    return web.Response(body=msgspec.json.encode(reply), content_type="application/json")
+
+
+def _log(webhook: str, request: Mapping[str, Any], response: Mapping[str, Any]) -> None:
+    """One line per decision, joinable with the API server's audit log by the request's uid."""
+    log.info(
+        "decided",
+        extra={
+            "webhook": webhook,
+            "uid": request["uid"],
+            "namespace": request.get("namespace", ""),
+            "name": request.get("name")
+            or ((request.get("object") or {}).get("metadata") or {}).get("generateName", ""),
+            "operation": request.get("operation", ""),
+            "allowed": response["allowed"],
+            "patched": "patch" in response,
+            "message": (response.get("status") or {}).get("message", "")[:512],
+        },
+    )
+
+
+async def serve(
+    connection: Connection,
+    settings: InjectionSettings,
+    *,
+    own_namespace: str,
+    service_account: str,
+    host: str,
+    port: int,
+    certificate: Path,
+    key: Path,
+) -> None:
+    """Runs until SIGTERM: then not ready, serving on for a while, then drained."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    async with Client(connection) as client:
+        declared = Declared(client, own_namespace, service_account)
+        server = Server(declared, settings)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate, key)
+        tasks = [asyncio.create_task(declared.run()), asyncio.create_task(_reload(context, certificate, key))]
+        runner = web.AppRunner(server.application(), access_log=None)
+        await runner.setup()
+        await web.TCPSite(runner, host, port, ssl_context=context).start()
+        log.info("serving", extra={"port": port})
+        stopping = asyncio.create_task(stop.wait())
+        done, _ = await asyncio.wait([stopping, *tasks], return_when=asyncio.FIRST_COMPLETED)
+        if stopping in done:
+            server.stop()
+            await asyncio.sleep(LAME_DUCK_SECONDS)
+        await runner.cleanup()
+        for task in tasks:
+            if task in done:
+                task.result()
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _reload(context: ssl.SSLContext, certificate: Path, key: Path) -> None:
+    """New handshakes get a new certificate; connections that are open stay."""
+    seen = certificate.stat().st_mtime_ns
+    while True:
+        await asyncio.sleep(CERTIFICATE_SECONDS)
+        now = certificate.stat().st_mtime_ns
+        if now != seen:
+            context.load_cert_chain(certificate, key)
+            seen = now
+            log.info("certificate loaded")

@@ -1,0 +1,53 @@
+"""Runs the controller: statuses, webhook selection, policies, rendered access. One of several leads."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import base64
+from pathlib import Path
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Options."""
+    process_arguments(parser, service_account="apostille-controller")
+    endpoint = parser.add_mutually_exclusive_group(required=True)
+    endpoint.add_argument(
+        "--admission-service", metavar="NAME[:PORT]", help="Service of the admission server, in --namespace"
+    )
+    endpoint.add_argument("--admission-url", metavar="URL", help="https URL of an admission server outside the cluster")
+    parser.add_argument(
+        "--ca-bundle", metavar="FILE", required=True, type=Path, help="PEM with which the API server checks it"
+    )
+
+
+def process_arguments(parser: argparse.ArgumentParser, *, service_account: str) -> None:
+    """Options that both processes have."""
+    parser.add_argument("--kubeconfig", metavar="FILE", help="default: in-cluster, then $KUBECONFIG")
+    parser.add_argument(
+        "--namespace", default="apostille-system", help="Apostille's own namespace (default: %(default)s)"
+    )
+    parser.add_argument("--service-account", default=service_account, help="own service account (default: %(default)s)")
+    parser.add_argument("--log-level", default="info", choices=["debug", "info", "warning", "error"])
+
+
+def run(options: argparse.Namespace) -> int:
+    """Until SIGTERM."""
+    from apostille.controller.run import run as run_controller
+    from apostille.core.settings import ClusterSettings
+    from apostille.kube.connection import Connection
+    from apostille.telemetry.logging import configure
+
+    configure(options.log_level)
+    if options.admission_url:
+        client_config: dict[str, object] = {"url": options.admission_url}
+    else:
+        name, _, port = options.admission_service.partition(":")
+        client_config = {"service": {"name": name, "namespace": options.namespace, "port": int(port or 443)}}
+    settings = ClusterSettings(
+        own_namespace=options.namespace,
+        client_config=client_config,
+        ca_bundle=base64.b64encode(options.ca_bundle.read_bytes()).decode(),
+    )
+    asyncio.run(run_controller(Connection.load(options.kubeconfig), settings, options.service_account))
+    return 0

@@ -1,0 +1,64 @@
+"""Prints the trust configuration that a relying party must hold, as the controller renders it."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Options."""
+    parser.add_argument("trust", help="name of a FederationTrust")
+    parser.add_argument("-o", "--output", default="native", choices=["native", "json"], help="default: %(default)s")
+    parser.add_argument("--directory", metavar="DIR", type=Path, help="write one file per document instead of printing")
+    parser.add_argument("--kubeconfig", metavar="FILE")
+    parser.add_argument(
+        "--namespace", default="apostille-system", help="Apostille's own namespace (default: %(default)s)"
+    )
+
+
+def run(options: argparse.Namespace) -> int:
+    """0 when printed; 1 when there is nothing to print, with the reason."""
+    from apostille.kube.client import CONFIG_MAPS, TRUSTS, ApiError, Client
+    from apostille.kube.connection import Connection
+    from apostille.model.conditions import find
+    from apostille.model.names import ACCESS_PREFIX
+
+    async def read() -> tuple[dict[str, Any], dict[str, Any]]:
+        async with Client(Connection.load(options.kubeconfig)) as client:
+            trust = await client.get(TRUSTS.path(options.trust))
+            try:
+                return trust, await client.get(
+                    CONFIG_MAPS.path(ACCESS_PREFIX + options.trust, namespace=options.namespace)
+                )
+            except ApiError as error:
+                if error.code != 404:
+                    raise
+                return trust, {}
+
+    try:
+        trust, config_map = asyncio.run(read())
+    except ApiError as error:
+        print(f"apostille: {error.message}", file=sys.stderr)
+        return 1
+    files: dict[str, str] = config_map.get("data") or {}
+    if not files:
+        configured = find((trust.get("status") or {}).get("conditions") or [], "Configured")
+        reason = configured.get("message") or "the controller has not looked at this trust yet"
+        print(f"apostille: nothing is rendered for {options.trust}: {reason}", file=sys.stderr)
+        return 1
+    if options.directory is not None:
+        options.directory.mkdir(parents=True, exist_ok=True)
+        for name, text in files.items():
+            (options.directory / name).write_text(text)
+            print(options.directory / name)
+    elif options.output == "json":
+        print(json.dumps({name: json.loads(text) for name, text in files.items()}, indent=2))
+    else:
+        for name, text in files.items():
+            print(f"# {name}\n{text}")
+    return 0

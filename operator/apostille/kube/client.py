@@ -1,0 +1,210 @@
+"""The verbs that are used, on raw JSON, over one bounded aiohttp session."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any
+
+import aiohttp
+
+from apostille.kube.connection import Connection
+from apostille.model import names
+
+Object = dict[str, Any]
+MAX_CONNECTIONS = 32
+TIMEOUT = aiohttp.ClientTimeout(total=30, sock_connect=5)
+
+
+class ApiError(Exception):
+    """The API server's answer, when it is not a success. ``code`` is 0 when there was no answer."""
+
+    def __init__(self, code: int, reason: str, message: str, retry_after: float | None = None) -> None:
+        super().__init__(f"{code} {reason}: {message}" if code else message)
+        self.code, self.reason, self.message, self.retry_after = code, reason, message, retry_after
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """A resource's place in the API, such as ``Resource("apps/v1", "deployments")``."""
+
+    api_version: str
+    plural: str
+
+    def path(self, name: str = "", *, namespace: str = "", subresource: str = "") -> str:
+        """The URL path of a collection or an object."""
+        prefix = "/api/" if "/" not in self.api_version else "/apis/"
+        parts = [prefix + self.api_version]
+        if namespace:
+            parts += ["namespaces", namespace]
+        parts.append(self.plural)
+        return "/".join(part for part in (*parts, name, subresource) if part)
+
+
+TRUSTS = Resource(names.API_VERSION, names.TRUST_PLURAL)
+BINDINGS = Resource(names.API_VERSION, names.BINDING_PLURAL)
+PODS = Resource("v1", "pods")
+CONFIG_MAPS = Resource("v1", "configmaps")
+SERVICE_ACCOUNTS = Resource("v1", "serviceaccounts")
+CLUSTER_ROLES = Resource("rbac.authorization.k8s.io/v1", "clusterroles")
+LEASES = Resource("coordination.k8s.io/v1", "leases")
+EVENTS = Resource("events.k8s.io/v1", "events")
+MUTATING = Resource("admissionregistration.k8s.io/v1", "mutatingwebhookconfigurations")
+VALIDATING = Resource("admissionregistration.k8s.io/v1", "validatingwebhookconfigurations")
+POLICIES = Resource("admissionregistration.k8s.io/v1", "validatingadmissionpolicies")
+POLICY_BINDINGS = Resource("admissionregistration.k8s.io/v1", "validatingadmissionpolicybindings")
+
+BY_KIND = {
+    "ConfigMap": CONFIG_MAPS,
+    "MutatingWebhookConfiguration": MUTATING,
+    "ValidatingWebhookConfiguration": VALIDATING,
+    "ValidatingAdmissionPolicy": POLICIES,
+    "ValidatingAdmissionPolicyBinding": POLICY_BINDINGS,
+}
+
+
+class Client:
+    """One session to one API server. Use as an async context manager."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._session: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Client:
+        connector = aiohttp.TCPConnector(limit=MAX_CONNECTIONS, ssl=self._connection.ssl_context())
+        self._session = aiohttp.ClientSession(connector=connector, timeout=TIMEOUT, trust_env=False)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._session is not None:
+            await self._session.close()
+
+    async def get(self, path: str, parameters: Mapping[str, str] | None = None) -> Object:
+        """Raises ApiError; ``code`` is 404 where there is nothing."""
+        return (await self._request("GET", path, parameters=parameters))[0]
+
+    async def list_all(self, path: str, chunk: int = 500, **parameters: str) -> tuple[list[Object], str]:
+        """All items of a collection in chunks, and the resourceVersion from which to watch."""
+        items: list[Object] = []
+        token = ""
+        while True:
+            query = {"limit": str(chunk), **parameters} | ({"continue": token} if token else {})
+            page = await self.get(path, query)
+            items += page.get("items") or []
+            metadata = page.get("metadata") or {}
+            token = metadata.get("continue", "")
+            if not token:
+                return items, metadata.get("resourceVersion", "")
+
+    async def create(self, path: str, body: Mapping[str, Any], *, dry_run: bool = False) -> tuple[Object, list[str]]:
+        """The created object, and the warnings that came with the answer."""
+        return await self._request("POST", path, body, {"dryRun": "All"} if dry_run else None)
+
+    async def replace(self, path: str, body: Mapping[str, Any]) -> Object:
+        """PUT; raises ApiError 409 when the resourceVersion in the body is not current."""
+        return (await self._request("PUT", path, body))[0]
+
+    async def apply(self, path: str, body: Mapping[str, Any], *, manager: str) -> Object:
+        """Server-side apply of objects and statuses that are ours alone, hence forced."""
+        query = {"fieldManager": manager, "force": "true"}
+        return (await self._request("PATCH", path, body, query, "application/apply-patch+yaml"))[0]
+
+    async def merge(self, path: str, body: Mapping[str, Any]) -> Object:
+        """A merge patch (RFC 7396)."""
+        return (await self._request("PATCH", path, body, None, "application/merge-patch+json"))[0]
+
+    async def delete(self, path: str) -> None:
+        """Nothing happens where nothing is."""
+        try:
+            await self._request("DELETE", path)
+        except ApiError as error:
+            if error.code != 404:
+                raise
+
+    async def watch(self, path: str, resource_version: str, *, seconds: int, silence: float) -> AsyncIterator[Object]:
+        """Events until the server ends the watch. Raises ApiError, also for an ERROR event and after ``silence`` seconds.
+
+        Bookmarks are asked for: they come about once a minute, so silence means a dead connection.
+        """
+        query = {
+            "watch": "true",
+            "resourceVersion": resource_version,
+            "allowWatchBookmarks": "true",
+            "timeoutSeconds": str(seconds),
+        }
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=silence)
+        try:
+            async with self._open.get(
+                self._connection.server + path, params=query, headers=self._connection.headers(), timeout=timeout
+            ) as response:
+                if response.status != 200:
+                    raise _error(response, await response.read())
+                buffer = bytearray()
+                async for chunk in response.content.iter_any():
+                    buffer += chunk
+                    *lines, rest = bytes(buffer).split(b"\n")
+                    buffer = bytearray(rest)
+                    for line in lines:
+                        event = json.loads(line)
+                        if event.get("type") == "ERROR":
+                            status = event.get("object") or {}
+                            raise ApiError(status.get("code", 500), status.get("reason", ""), status.get("message", ""))
+                        yield event
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+            raise ApiError(0, "", f"watch of {path} broke off: {type(error).__name__}") from None
+
+    @property
+    def _open(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            raise RuntimeError("Client is used outside its `async with`")
+        return self._session
+
+    async def _request(
+        self,
+        method: str,
+        path: str,
+        body: Mapping[str, Any] | Sequence[Any] | None = None,
+        parameters: Mapping[str, str] | None = None,
+        content_type: str = "application/json",
+    ) -> tuple[Object, list[str]]:
+        headers = {**self._connection.headers(), "Accept": "application/json"}
+        if body is not None:
+            headers["Content-Type"] = content_type
+        try:
+            async with self._open.request(
+                method,
+                self._connection.server + path,
+                params=parameters,
+                data=json.dumps(body) if body is not None else None,
+                headers=headers,
+            ) as response:
+                raw = await response.read()
+                if response.status >= 400:
+                    raise _error(response, raw)
+                return json.loads(raw), [_warning(text) for text in response.headers.getall("Warning", ())]
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise ApiError(0, "", f"{method} {path}: {type(error).__name__}: the API server did not answer") from None
+
+
+def _error(response: aiohttp.ClientResponse, raw: bytes) -> ApiError:
+    try:
+        status = json.loads(raw)
+    except ValueError:
+        status = {"message": raw[:200].decode(errors="replace")}
+    after = response.headers.get("Retry-After", "")
+    return ApiError(
+        response.status,
+        str(status.get("reason", "")),
+        str(status.get("message", "")),
+        float(after) if after.isdigit() else None,
+    )
+
+
+def _warning(header: str) -> str:
+    """The text of a Warning header: ``299 - "text"`` (RFC 7234 section 5.5)."""
+    _, _, quoted = header.partition('"')
+    return quoted.rpartition('"')[0].replace('\\"', '"').replace("\\\\", "\\")

@@ -1,0 +1,74 @@
+"""Where the API server is and how to authenticate: kubeconfig or in-cluster, by the official client's loader."""
+
+from __future__ import annotations
+
+import ssl
+from pathlib import Path
+from typing import Any
+
+
+class Connection:
+    """Server address, TLS and credentials. Tokens that rotate (in-cluster, exec plugins) are read anew per request."""
+
+    def __init__(self, configuration: Any, *, in_cluster: bool) -> None:
+        self._configuration = configuration
+        self.in_cluster = in_cluster
+        self.server: str = configuration.host.rstrip("/")
+
+    @classmethod
+    def load(cls, kubeconfig: str | None = None) -> Connection:
+        """From ``kubeconfig``, else in-cluster, else ``$KUBECONFIG`` or ``~/.kube/config``.
+
+        Raises ConnectionError with what was tried.
+        """
+        # Imported here: half a second that `apostille --help` need not pay.
+        from kubernetes import client, config
+
+        configuration = client.Configuration()
+        in_cluster = kubeconfig is None and Path("/var/run/secrets/kubernetes.io/serviceaccount/token").exists()
+        try:
+            if in_cluster:
+                config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
+            else:
+                config.load_kube_config(  # type: ignore[no-untyped-call]
+                    config_file=kubeconfig, client_configuration=configuration
+                )
+        except config.ConfigException as error:
+            raise ConnectionError(f"no cluster found: {error}; pass --kubeconfig or set KUBECONFIG") from None
+        return cls(configuration, in_cluster=in_cluster)
+
+    def headers(self) -> dict[str, str]:
+        """The Authorization header, where a bearer token is used."""
+        token = self.token
+        return {"Authorization": f"Bearer {token}"} if token else {}
+
+    @property
+    def token(self) -> str | None:
+        """The bearer token as it is now; None with client certificates."""
+        configuration = self._configuration
+        if configuration.refresh_api_key_hook is not None:
+            configuration.refresh_api_key_hook(configuration)
+        value: str = configuration.api_key.get("authorization", "")
+        return value.partition(" ")[2] or None
+
+    @property
+    def ca_file(self) -> str | None:
+        """PEM bundle of the server's CA."""
+        path: str | None = self._configuration.ssl_ca_cert
+        return path
+
+    @property
+    def client_certificate(self) -> tuple[str, str] | None:
+        """(certificate, key) files."""
+        cert, key = self._configuration.cert_file, self._configuration.key_file
+        return (cert, key) if cert and key else None
+
+    def ssl_context(self) -> ssl.SSLContext:
+        """TLS as the kubeconfig says."""
+        context = ssl.create_default_context(cafile=self.ca_file)
+        if not self._configuration.verify_ssl:
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+        if (pair := self.client_certificate) is not None:
+            context.load_cert_chain(*pair)
+        return context

@@ -1,0 +1,53 @@
+"""The cluster as an OIDC issuer: discovery document, keys, and the audiences that are the API server's own."""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import Any
+
+from apostille.kube.client import SERVICE_ACCOUNTS, ApiError, Client
+from apostille.model.identity import Issuer
+
+
+class IssuerUnknown(Exception):  # noqa: N818
+    """The issuer cannot be used; the message says why and what to do."""
+
+
+async def discover(client: Client, namespace: str, service_account: str) -> Issuer:
+    """Reads the discovery document and keys, and compares them with a token of ``service_account`` (byte for byte).
+
+    Raises IssuerUnknown.
+    """
+    try:
+        document = await client.get("/.well-known/openid-configuration")
+        keys = await client.get("/openid/v1/jwks")
+        request = {
+            "apiVersion": "authentication.k8s.io/v1",
+            "kind": "TokenRequest",
+            "spec": {"audiences": [], "expirationSeconds": 600},
+        }
+        path = SERVICE_ACCOUNTS.path(service_account, namespace=namespace, subresource="token")
+        answer, _ = await client.create(path, request)
+    except ApiError as error:
+        raise IssuerUnknown(f"the API server's issuer cannot be read: {error}") from None
+    claims = _claims(answer["status"]["token"])
+    url = str(document.get("issuer", ""))
+    if claims.get("iss") != url:
+        raise IssuerUnknown(
+            f"the discovery document names {url!r} but tokens carry {claims.get('iss')!r}; "
+            "relying parties compare them byte for byte: correct --service-account-issuer"
+        )
+    audiences = claims.get("aud") or []
+    return Issuer(
+        url=url,
+        key_ids=tuple(sorted(str(key.get("kid", "")) for key in keys.get("keys") or ())),
+        api_audiences=tuple(sorted([audiences] if isinstance(audiences, str) else audiences)),
+    )
+
+
+def _claims(token: str) -> dict[str, Any]:
+    # Not verified: it came from the API server itself, over its own TLS.
+    payload = token.split(".")[1]
+    claims: dict[str, Any] = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+    return claims
