@@ -94,9 +94,7 @@ def plan(of: WorkloadBinding | None = None, by: FederationTrust | None = None) -
     return pod_plan(by or trust(), of or binding())
 
 
-def world(
-    trusts: Iterable[FederationTrust], bindings: Iterable[WorkloadBinding] = (), now: datetime = NOW
-) -> World:
+def world(trusts: Iterable[FederationTrust], bindings: Iterable[WorkloadBinding] = (), now: datetime = NOW) -> World:
     """Everything judged at ``now``."""
     return resolve(trusts, bindings, CONTEXT, now)
 
@@ -126,7 +124,11 @@ def pod(*containers: Mapping[str, Any], annotations: Mapping[str, str] | None = 
 def defaulted(injected: Mapping[str, Any]) -> Json:
     """The pod after the API server's defaulting and its ServiceAccount and LimitRanger plugins ran once more."""
     after = deepcopy(dict(injected))
-    api_token = {"name": "kube-api-access-x7k2p", "mountPath": "/var/run/secrets/kubernetes.io/serviceaccount", "readOnly": True}
+    api_token = {
+        "name": "kube-api-access-x7k2p",
+        "mountPath": "/var/run/secrets/kubernetes.io/serviceaccount",
+        "readOnly": True,
+    }
     for section in ("initContainers", "containers"):
         for container in after["spec"].get(section) or ():
             container.setdefault("terminationMessagePath", "/dev/termination-log")

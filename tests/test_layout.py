@@ -39,7 +39,13 @@ def test_nothing_up_to_the_core_reaches_for_io(folder: str) -> None:
         f"print(*(name for name in {HEAVY!r} if name in sys.modules))\n"
     )
     found = subprocess.run(
-        [sys.executable, "-I", "-S", "-c", f"import sys; sys.path[:0] = {[str(ROOT / 'operator'), *_site()]!r}\n{script}"],
+        [
+            sys.executable,
+            "-I",
+            "-S",
+            "-c",
+            f"import sys; sys.path[:0] = {[str(ROOT / 'operator'), *_site()]!r}\n{script}",
+        ],
         check=True,
         capture_output=True,
         text=True,

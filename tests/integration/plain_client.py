@@ -26,6 +26,7 @@ CEILING = 60.0  # seconds until a poll gives up; a healthy API server needs one 
 _WARNING = re.compile(r'299 \S+ "((?:[^"\\]|\\.)*)"')
 _COLLECTIONS = {
     "ConfigMap": "/api/v1/namespaces/{namespace}/configmaps",
+    "CustomResourceDefinition": "/apis/apiextensions.k8s.io/v1/customresourcedefinitions",
     "FederationTrust": "/apis/apostille.dev/v1alpha1/federationtrusts",
     "MutatingWebhookConfiguration": "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations",
     "Namespace": "/api/v1/namespaces",

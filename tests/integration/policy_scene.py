@@ -25,7 +25,7 @@ class PolicyScene:
     def __init__(self, api: PlainClient) -> None:
         self.api = api
         self.prefix = f"pol-{secrets.token_hex(3)}"
-        self.documents: Sequence[Mapping[str, Any]] = ()
+        self.documents: Sequence[dict[str, Any]] = ()
         api.ensure(namespace(OWN))
 
     def namespace(self, name: str) -> str:
@@ -42,12 +42,16 @@ class PolicyScene:
     def write(self, protections: Sequence[Protection], granted: Sequence[Grant]) -> float:
         """Makes the API server hold exactly these; returns the seconds from the last write until they are in force."""
         before, self.documents = self.documents, grants.policies(protections, granted, SETTINGS)
-        for document in self.documents:
+        kept = {_identity(document) for document in self.documents}
+        *judging, probe_binding, probe = self.documents
+        for document in judging:
             self.api.apply(document)
-        kept = {(d["kind"], d["metadata"]["name"]) for d in self.documents}
-        for document in before:
-            if (document["kind"], document["metadata"]["name"]) not in kept:
-                self.api.delete(document)
+        # The probe is the fence, also for what goes: it is written after the last deletion.
+        for gone in before:
+            if _identity(gone) not in kept:
+                self.api.delete(gone)
+        self.api.apply(probe_binding)
+        self.api.apply(probe)
         expected = grants.expected_warning(self.documents)
         return until(lambda: expected in " ".join(self.api.probe(OWN)), expected)
 
@@ -57,7 +61,7 @@ class PolicyScene:
 
     def token(
         self, where: str, account: str, audiences: Sequence[str], *, seconds: int | None = 3600,
-        bound: Mapping[str, str] | None | str = "", dry_run: bool = False, **who: Any,
+        bound: Mapping[str, str] | str | None = "", dry_run: bool = False, **who: Any,
     ) -> Answer:  # fmt: skip
         """A token request; bound to the service account's pod unless told otherwise, ``bound=None`` sends null."""
         spec: dict[str, Any] = {"audiences": list(audiences)}
@@ -68,6 +72,10 @@ class PolicyScene:
         path = f"/api/v1/namespaces/{where}/serviceaccounts/{account}/token" + ("?dryRun=All" if dry_run else "")
         body = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": spec}
         return self.api.request("POST", path, body, **who)
+
+
+def _identity(document: Mapping[str, Any]) -> tuple[str, str]:
+    return document["kind"], document["metadata"]["name"]
 
 
 def grant(where: str, account: str, audience: str, seconds: int = 3600) -> Grant:

@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import jwt
-from apostille_testbed.parties.serving import Reply, Request, Server
-from apostille_testbed.parties.tls import Authority
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from jwt.algorithms import ECAlgorithm, RSAAlgorithm
+
+from apostille_testbed.parties.serving import Reply, Request, Server
+from apostille_testbed.parties.tls import Authority
 
 PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 _CURVES = {"ES256": ec.SECP256R1(), "ES384": ec.SECP384R1(), "ES512": ec.SECP521R1()}
@@ -98,6 +99,9 @@ class Issuer:
         if request.path == "/.well-known/openid-configuration":
             return Reply(200, json.dumps(self.document).encode())
         if request.path == "/openid/v1/jwks":
+            # As kube-apiserver does: the key set has a media type of its own and no other.
+            if request.headers.get("Accept", "*/*") not in ("*/*", "application/jwk-set+json"):
+                return Reply(406)
             self.reads += 1
             return Reply(200, json.dumps({"keys": self.jwks}).encode())
         return Reply(404)

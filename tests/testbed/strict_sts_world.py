@@ -17,7 +17,6 @@ from urllib.parse import urlencode
 from apostille_testbed.parties import party
 from apostille_testbed.parties.aws import AWSParty
 from apostille_testbed.parties.serving import Server
-
 from testbed.strict_sts_issuer import Issuer, served
 
 ACCOUNT = "123456789012"

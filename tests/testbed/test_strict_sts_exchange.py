@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 
@@ -115,8 +116,8 @@ INVALID = "InvalidIdentityToken"
         pytest.param(_claims(SUBJECT + "-2"), 403, "AccessDenied", DENIED, id="wrong sub, same prefix"),
         pytest.param(_claims("system:serviceaccount:payments:reade"), 403, "AccessDenied", DENIED, id="sub cut short"),
         pytest.param(_claims(SUBJECT.upper()), 403, "AccessDenied", DENIED, id="sub in upper case"),
-        pytest.param(_claims(iat=_soon(600)), 400, INVALID, "not valid yet", id="iat in future"),
-        pytest.param(_claims(nbf=_soon(600)), 400, INVALID, "not valid yet", id="nbf in future"),
+        pytest.param(_claims(iat=_soon(86400)), 400, INVALID, "not valid yet", id="iat in future"),
+        pytest.param(_claims(nbf=_soon(86400)), 400, INVALID, "not valid yet", id="nbf in future"),
         pytest.param(_claims(exp=_soon(60) + 0.5), 400, INVALID, "must be an integer", id="fractional exp"),
         pytest.param(_claims(exp=str(_soon(60))), 400, INVALID, "must be an integer", id="exp as text"),
         pytest.param(_claims(iat=True), 400, INVALID, "must be an integer", id="boolean iat"),
@@ -150,7 +151,7 @@ INVALID = "InvalidIdentityToken"
         pytest.param(_header(crit=["x"]), 400, INVALID, NOT_A_JWT, id="unknown critical header"),
         pytest.param(lambda running: running.token()[:-8] + "AAAAAAAA", 400, INVALID, SIGNATURE, id="forged signature"),
         pytest.param(lambda running: running.token() + "=", 400, INVALID, NOT_A_JWT, id="padded"),
-        pytest.param(lambda running: "a.b", 400, INVALID, NOT_A_JWT, id="two segments"),
+        pytest.param(lambda running: "e30.e30", 400, INVALID, NOT_A_JWT, id="two segments"),
         pytest.param(lambda running: "nonsense", 400, INVALID, NOT_A_JWT, id="nonsense"),
         pytest.param(lambda running: "", 400, "ValidationError", "length greater", id="empty"),
         pytest.param(lambda running: "a" * 20001, 400, "ValidationError", "length less", id="too long"),
@@ -160,30 +161,31 @@ def test_refused(shared: World, make: Callable[[World], str], status: int, code:
     token = make(shared)
     answer = assume(shared.aws, token)
     assert (answer.status, answer.code) == (status, code)
-    assert message.replace("'", "'") in answer.message
+    assert message in answer.message
     assert not token or token not in answer.text
 
 
+def test_a_reply_is_well_formed_whatever_the_token_says(shared: World) -> None:
+    answer = assume(shared.aws, shared.token(iss="https://\x00<&\ud800"))
+    assert ElementTree.fromstring(answer.text)[0][1].text == INVALID  # noqa: S314 - our own party's reply
+
+
 def test_an_expired_token_says_when(own: World) -> None:
-    token = own.token(exp=_soon(600))
+    expires = _soon(600)
+    token = own.token(exp=expires)
     own.clock.ahead = 601
     answer = assume(own.aws, token)
     assert (answer.status, answer.code) == (400, "ExpiredTokenException")
     assert answer.message.startswith("Token expired: current date/time ")
-    assert answer.message.endswith(f"must be before the expiration date/time {members_of(token)['exp']}")
-
-
-def members_of(token: str) -> dict[str, Any]:
-    """The claims of a token, unverified."""
-    import jwt
-
-    return dict(jwt.decode(token, options={"verify_signature": False}))
+    assert answer.message.endswith(f" must be before the expiration date/time {expires}")
+    own.clock.ahead = 0
+    assert assume(own.aws, token).code == "OK"
 
 
 def test_faults_are_judged_in_the_vendors_order(own: World) -> None:
     own.aws.iam.apply_role(role(MaxSessionDuration=3600))
-    wrong = {"audience": "other", "exp": _soon(-60), "iat": _soon(-120), "nbf": _soon(-120)}
-    token = own.issuer.token("system:serviceaccount:evil:x", **wrong)
+    past = {"exp": _soon(-60), "iat": _soon(-120), "nbf": _soon(-120)}
+    token = own.issuer.token("system:serviceaccount:evil:x", "other", **past)
     forged = token[:-8] + "AAAAAAAA"
     other = {"DurationSeconds": "43200", "RoleArn": f"arn:aws:iam::{ACCOUNT}:role/none"}
     assert assume(own.aws, "x.y.z", RoleSessionName="a b").code == "ValidationError"
@@ -311,6 +313,7 @@ def test_a_key_set_at_the_issuers_own_address(own: World) -> None:
 def test_an_issuer_that_is_down_comes_back(own: World) -> None:
     own.keys.stop()
     assert NO_KEY in assume(own.aws, own.token()).message
+    assert "Connection refused" in own.aws.exchanges[-1].detail
     own.keys.start()
     assert assume(own.aws, own.token()).code == "OK"
 
@@ -351,7 +354,7 @@ def test_an_issuer_behind_another_ca(own: World) -> None:
         ({"ProviderId": "www.amazon.com"}, "ValidationError"),
     ],
 )
-def test_parameters(shared: World, changes: dict[str, str | None], code: str) -> None:
+def test_parameters(shared: World, changes: dict[str, Any], code: str) -> None:
     assert assume(shared.aws, shared.token(), **changes).code == code
 
 

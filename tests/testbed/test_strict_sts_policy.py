@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from apostille_testbed.parties.aws import IAM, IAMError
 from apostille_testbed.parties.aws.policy import UnsupportedOperator, permits
-
 from testbed.strict_sts_world import ACCOUNT, AUDIENCE, ISSUER, ROLE, SUBJECT, provider, role
 
 H = "oidc.example.com/cluster-a"
@@ -61,9 +61,7 @@ def document(*statements: dict[str, Any]) -> dict[str, Any]:
             False,
             id="IfExists wrong prefix",
         ),
-        pytest.param(
-            {"StringEquals": AUD | {f"https://{H}:sub": SUBJECT}}, False, False, False, id="scheme in key"
-        ),
+        pytest.param({"StringEquals": AUD | {f"https://{H}:sub": SUBJECT}}, False, False, False, id="scheme in key"),
         pytest.param({"StringEquals": AUD | {f"{H}/:sub": SUBJECT}}, False, False, False, id="trailing slash key"),
         pytest.param(
             {"StringEquals": AUD, "StringNotEquals": {f"{H}:sub": "system:serviceaccount:evil:y"}},
@@ -79,9 +77,7 @@ def document(*statements: dict[str, Any]) -> dict[str, Any]:
             False,
             id="default SA",
         ),
-        pytest.param(
-            {"StringEquals": SUB, "StringLike": {f"{H}:aud": "*"}}, True, False, True, id="aud StringLike *"
-        ),
+        pytest.param({"StringEquals": SUB, "StringLike": {f"{H}:aud": "*"}}, True, False, True, id="aud StringLike *"),
         pytest.param(
             {"StringEquals": AUD | {f"{H}:sub": ["system:serviceaccount:payments:writer", SUBJECT]}},
             True,

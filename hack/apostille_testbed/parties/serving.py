@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 import ssl
 import threading
@@ -84,21 +85,36 @@ class Server:
     async def _serve(self, listener: socket.socket, ready: threading.Event) -> None:
         self._loop = asyncio.get_running_loop()
         self._ended = asyncio.Event()
+        application = web.Application()
+        application.router.add_route("*", "/{path:.*}", self._handle)
         # No access log: request lines and headers of a token service are nobody's business.
-        runner = web.ServerRunner(web.Server(self._handle, access_log=None), shutdown_timeout=0.05)
+        runner = web.AppRunner(application, access_log=None, handle_signals=False, shutdown_timeout=0.05)
         await runner.setup()
-        await web.SockSite(runner, listener, ssl_context=self._tls).start()
+        site = web.SockSite(runner, listener, ssl_context=self._tls)
+        await site.start()
         ready.set()
-        try:
-            await self._ended.wait()
-        finally:
-            await runner.cleanup()
+        await self._ended.wait()
+        await site.stop()
+        await _abort(runner)
+        await runner.cleanup()
 
-    async def _handle(self, received: web.BaseRequest) -> web.StreamResponse:
+    async def _handle(self, received: web.Request) -> web.StreamResponse:
         path, _, query = received.raw_path.partition("?")
         request = Request(received.method, path, query, CIMultiDict(received.headers), await received.read())
         reply = await asyncio.to_thread(self._answer, request)
         return web.Response(status=reply.status, body=reply.body, headers=reply.headers)
+
+
+async def _abort(runner: web.AppRunner) -> None:
+    # A polite close would wait for each client's half of the TLS shutdown, and the loop would end before that.
+    assert runner.server is not None
+    for connection in runner.server.connections:
+        if connection.transport is not None:
+            connection.transport.abort()
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(2):
+            while runner.server.connections:  # noqa: ASYNC110 - aiohttp has no event for the last one gone
+                await asyncio.sleep(0.005)
 
 
 def _bound(bind: str, port: int) -> socket.socket:

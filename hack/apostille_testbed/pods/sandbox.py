@@ -90,7 +90,7 @@ class Sandbox:
         (directory / "etc/resolv.conf").write_text("# names come from /etc/hosts; there is no resolver\n")
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
-            helper = subprocess.Popen(  # noqa: ASYNC220 - forks and returns; there is nothing to wait for
+            helper = subprocess.Popen(
                 [sys.executable, "-I", "-S", str(INSIDE), str(theirs.fileno())],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
@@ -188,9 +188,9 @@ class Sandbox:
         return int(message["pid"])
 
     async def execute(
-        self, pid: int, argv: Sequence[str], process: Process, timeout: float
+        self, pid: int, argv: Sequence[str], process: Process, seconds: float
     ) -> subprocess.CompletedProcess[str]:
-        """Runs `argv` in the container whose first process is `pid`, with its environment; killed after `timeout` s.
+        """Runs `argv` in the container whose first process is `pid`, with its environment; killed after `seconds`.
 
         Raises SandboxError when it cannot start, TimeoutError when it does not end.
         """
@@ -205,7 +205,7 @@ class Sandbox:
                 outputs=[str(path) for path in outputs],
             )
             try:
-                code = await asyncio.wait_for(self.wait(message["pid"]), timeout)
+                code = await asyncio.wait_for(self.wait(message["pid"]), seconds)
             except (TimeoutError, asyncio.CancelledError):
                 with contextlib.suppress(SandboxError):
                     await self.signal(message["pid"], 9)
@@ -220,7 +220,7 @@ class Sandbox:
     async def signal(self, pid: int, number: int) -> None:
         await self._ask(op="signal", pid=pid, signal=number)
 
-    async def socket(self) -> socket.socket:
+    async def dial(self) -> socket.socket:
         """A TCP socket that lives in the pod's network: connect it to 127.0.0.1 to reach the pod's own ports."""
         _, descriptors = await self._ask(op="socket")
         return self._adopt(descriptors)

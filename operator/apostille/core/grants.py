@@ -60,7 +60,7 @@ def policies(protections: Sequence[Protection], grants: Collection[Grant], setti
             continue
         audiences = {p.audience for p in under}
         mine = sorted(grant for grant in grants if grant.audience in audiences)
-        # By number, not by namespace: these names stand in RBAC rules, and no namespace can be mistaken for another shard.
+        # By number, not by namespace: these names stand in RBAC rules, and no namespace can look like another shard.
         for number, (low, high, shard) in enumerate(_ranges(mine)):
             suffix = f"{mode.lower()}-{number}"
             documents += _pair(f"tokens-{suffix}", _token_policy(under, shard, low, high, settings), mode, settings)
@@ -186,24 +186,25 @@ def _token_policy(
         "validations": [
             _validation(
                 f"{touched}.size() == 0 || object.spec.audiences.size() == 1",
-                f"'spec.audiences: ' + {touched}[0] + ' must be requested alone, not beside other audiences: each receiver "
-                f"could replay the token to the others [{catalogue.AUD_MULTI.id}]'",
+                f"'spec.audiences: ' + {touched}[0] + ' must be requested alone, not beside other audiences: each "
+                f"receiver could replay the token to the others [{catalogue.AUD_MULTI.id}]'",
             ),
             _validation(
                 f"{touched}.size() == 0 || {granted}",
-                f"'spec.audiences: no live WorkloadBinding grants ' + variables.who + ' tokens for audience ' + {touched}[0] + "
-                f"'; declare one, or see why it ended: kubectl get wbind -n ' + request.namespace",
+                f"'spec.audiences: no live WorkloadBinding grants ' + variables.who + ' tokens for audience ' + "
+                f"{touched}[0] + '; declare one, or see why it ended: kubectl get wbind -n ' + request.namespace",
             ),
             _validation(
                 f"{touched}.size() == 0 || (has(object.spec.boundObjectRef) && object.spec.boundObjectRef != null && "
                 "object.spec.boundObjectRef.kind == 'Pod')",
-                f"'spec.boundObjectRef: a token for audience ' + {touched}[0] + ' must be bound to a Pod, so that it ends with it'",
+                f"'spec.boundObjectRef: a token for audience ' + {touched}[0] + ' must be bound to a Pod, so that it "
+                "ends with it'",
             ),
             _validation(
                 f"{touched}.size() == 0 || !({granted}) || object.spec.expirationSeconds <= variables.grants[{key}]",
                 "'spec.expirationSeconds: ' + string(object.spec.expirationSeconds) + ' is over the ' + "
-                f"({granted} ? string(variables.grants[{key}]) : '0') + ' seconds that are granted to ' + variables.who "
-                f"+ ' for audience ' + {touched}[0]",
+                f"({granted} ? string(variables.grants[{key}]) : '0') + ' seconds that are granted to ' + "
+                f"variables.who + ' for audience ' + {touched}[0]",
             ),
         ],
     }
@@ -214,7 +215,7 @@ def _pod_policy(
 ) -> Document:
     """New pods that project a token for a protected audience. CREATE only: old pods must be able to lose finalizers."""
     sources = "v.projected.sources"
-    has_token = "has(s.serviceAccountToken) && has(s.serviceAccountToken.audience)"
+    has_token = "has(s.serviceAccountToken) && has(s.serviceAccountToken.audience)"  # noqa: S105 - CEL
     account = "(has(object.spec.serviceAccountName) ? object.spec.serviceAccountName : 'default')"
     spared = "(request.namespace + ' ' + s.serviceAccountToken.audience) in variables.spared"
     key = "variables.prefix + s.serviceAccountToken.audience"
@@ -237,8 +238,8 @@ def _pod_policy(
             {
                 "name": "volumes",
                 "expression": "object.spec.volumes.filter(v, has(v.projected) && "
-                f"has({sources}) && {sources}.exists(s, {has_token} && s.serviceAccountToken.audience in variables.guarded "
-                f"&& !({spared})))",
+                f"has({sources}) && {sources}.exists(s, {has_token} && s.serviceAccountToken.audience in "
+                f"variables.guarded && !({spared})))",
             },
             {
                 "name": "who",
@@ -247,12 +248,14 @@ def _pod_policy(
             # One list for each way to be wrong, so that the message names the volume that is.
             {
                 "name": "beside",
-                "expression": f"variables.volumes.filter(v, {sources}.filter(s, has(s.serviceAccountToken)).size() != 1)",
+                "expression": "variables.volumes.filter(v, "
+                f"{sources}.filter(s, has(s.serviceAccountToken)).size() != 1)",
             },
             {
                 "name": "ungranted",
                 "expression": f"variables.volumes.filter(v, {sources}.exists(s, {has_token} && "
-                f"s.serviceAccountToken.audience in variables.guarded && !({spared}) && !(({key}) in variables.grants)))",
+                f"s.serviceAccountToken.audience in variables.guarded && !({spared}) "
+                f"&& !(({key}) in variables.grants)))",
             },
             {
                 "name": "long",
@@ -263,13 +266,14 @@ def _pod_policy(
         "validations": [
             _validation(
                 "variables.beside.size() == 0",
-                "'spec.volumes: volume ' + variables.beside[0].name + ' projects a token for a protected audience beside "
-                f"others; give each token a volume of its own [{catalogue.AUD_MULTI.id}]'",
+                "'spec.volumes: volume ' + variables.beside[0].name + ' projects a token for a protected audience "
+                f"beside others; give each token a volume of its own [{catalogue.AUD_MULTI.id}]'",
             ),
             _validation(
                 "variables.ungranted.size() == 0",
-                "'spec.volumes: volume ' + variables.ungranted[0].name + ' projects a token that no live WorkloadBinding "
-                "grants to ' + variables.who + '; declare a binding and leave the volume to Apostille, or remove it'",
+                "'spec.volumes: volume ' + variables.ungranted[0].name + ' projects a token that no live "
+                "WorkloadBinding grants to ' + variables.who + "
+                "'; declare a binding and leave the volume to Apostille, or remove it'",
             ),
             _validation(
                 "variables.long.size() == 0",
@@ -292,8 +296,8 @@ def _ephemeral_policy(settings: ClusterSettings) -> Document:
         "matchConditions": [*_scope("", "", settings)],
         "validations": [
             _validation(
-                "!has(object.spec.ephemeralContainers) || object.spec.ephemeralContainers.all(c, !has(c.volumeMounts) || "
-                f"c.volumeMounts.all(m, !({ours})))",
+                "!has(object.spec.ephemeralContainers) || object.spec.ephemeralContainers.all(c, "
+                f"!has(c.volumeMounts) || c.volumeMounts.all(m, !({ours})))",
                 "'spec.ephemeralContainers: a debug container may not mount the volumes of a workload identity; "
                 "leave out its volumeMounts'",
             )
@@ -320,7 +324,10 @@ def _probe(digest: str, settings: ClusterSettings) -> list[Document]:
                 "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": settings.own_namespace}},
             },
             "matchConditions": [
-                {"name": "probe", "expression": f"request.dryRun == true && object.metadata.name == {cel_string(names.PROBE)}"}
+                {
+                    "name": "probe",
+                    "expression": f"request.dryRun == true && object.metadata.name == {cel_string(names.PROBE)}",
+                }
             ],
             "validations": [{"expression": "false", "message": probe_warning(digest)}],
         },

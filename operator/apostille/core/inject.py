@@ -86,13 +86,16 @@ def _metadata(work: _Work, metadata: Mapping[str, Any]) -> None:
     annotations, labels = metadata.get("annotations"), metadata.get("labels")
     want = parts.plan_annotations(work.plans)
     foreign = [key for key in annotations or {} if names.is_our_annotation(key) and key not in want]
-    forged = [key for key in foreign if not work.was_ours]
-    if forged:
-        work.warnings.append(f"metadata.annotations[{forged[0]}]: the prefix is Apostille's; the annotation is removed")
     work.operations += merge_map("/metadata/annotations", annotations, want, foreign)
     want_labels = {names.INJECTED_LABEL: "true"} if work.plans else {}
     stale_labels = [key for key in labels or {} if names.is_our_annotation(key) and key not in want_labels]
     work.operations += merge_map("/metadata/labels", labels, want_labels, stale_labels)
+    if not work.was_ours:
+        work.warnings += [
+            f"metadata.{where}[{key}]: the prefix is Apostille's; removed"
+            for where, keys in (("annotations", foreign), ("labels", stale_labels))
+            for key in keys
+        ]
 
 
 def _volumes(work: _Work, spec: Mapping[str, Any]) -> None:
@@ -168,7 +171,7 @@ def _mounts(work: _Work, path: str, shown: str, container: Mapping[str, Any], pl
             stale.append(i)
             if not work.was_ours:
                 work.warnings.append(
-                    f"{shown}.volumeMounts[{i}]: volume {volume} is reserved to Apostille, which mounts it itself; removed"
+                    f"{shown}.volumeMounts[{i}]: volume {volume} is Apostille's, which mounts it itself; removed"
                 )
         elif work.plans and parts.is_our_path(at):
             work.denials.append(
@@ -190,8 +193,8 @@ def _environment(work: _Work, path: str, shown: str, container: Mapping[str, Any
         for key, value in plan.frozen.environment.items():
             if key in want and want[key][0] != value:
                 work.denials.append(
-                    f"{shown}.env: WorkloadBindings {want[key][1]} and {plan.binding} both set {key} in container {name}; "
-                    "give each its own containers (spec.delivery.containers.include)"
+                    f"{shown}.env: WorkloadBindings {want[key][1]} and {plan.binding} both set {key} in container "
+                    f"{name}; give each its own containers (spec.delivery.containers.include)"
                 )
             want.setdefault(key, (value, plan.binding))
     stale: list[int] = []

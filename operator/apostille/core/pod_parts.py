@@ -49,7 +49,7 @@ def _needs_files(plans: Sequence[PodPlan]) -> bool:
 
 
 def volumes(plans: Sequence[PodPlan]) -> list[dict[str, Any]]:
-    """One projected volume per binding (a denied token blocks its whole volume), public files, credentials in memory."""
+    """One projected volume per binding (a denied token blocks its whole volume), public files, credentials."""
     made: list[dict[str, Any]] = [
         {
             "name": names.token_volume(plan.binding),
@@ -114,7 +114,7 @@ def exchange_container(
     with_sidecar = [plan for plan in plans if plan.frozen.admission is not None]
     if not with_sidecar:
         return None
-    uid, mode = _file_owner(with_sidecar, spec)
+    uid, mode = _file_owner(with_sidecar, spec, settings)
     admissions = [_with_mode(plan.frozen.admission, mode) for plan in with_sidecar if plan.frozen.admission]
     security: dict[str, Any] = {
         "allowPrivilegeEscalation": False,
@@ -147,11 +147,13 @@ def exchange_container(
     }
 
 
-def _file_owner(plans: Sequence[PodPlan], spec: Mapping[str, Any]) -> tuple[int | None, int]:
+def _file_owner(
+    plans: Sequence[PodPlan], spec: Mapping[str, Any], settings: InjectionSettings
+) -> tuple[int | None, int]:
     """(uid of the sidecar, mode of credential files): the app's declared uid owns them; else fsGroup; else readable.
 
     No uid is made up: platforms that assign ranges (OpenShift) would refuse it. Root needs no ownership to read, and
-    the sidecar never runs as root.
+    the sidecar never runs as root. Mesh proxies get no credentials, so their uid does not matter.
     """
     security = spec.get("securityContext") or {}
     include = {name for plan in plans for name in plan.frozen.include}
@@ -159,7 +161,7 @@ def _file_owner(plans: Sequence[PodPlan], spec: Mapping[str, Any]) -> tuple[int 
     uids = {
         (container.get("securityContext") or {}).get("runAsUser", security.get("runAsUser"))
         for container in spec.get("containers") or ()
-        if everyone or container.get("name") in include
+        if container.get("name") not in settings.mesh_proxies and (everyone or container.get("name") in include)
     }
     if len(uids) == 1 and (uid := next(iter(uids))) is not None and uid > 0:
         return int(uid), 0o600

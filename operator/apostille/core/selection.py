@@ -59,7 +59,7 @@ def _shards(namespaces: Sequence[str], pairs: Iterable[ServiceAccount]) -> list[
 def pairs_expression(pairs: Sequence[ServiceAccount]) -> str:
     """CEL that is true for exactly these pairs.
 
-    Without its first half an unknown namespace would be an *error*, which a failing-closed webhook turns into a refusal.
+    Without its first half an unknown namespace would be an *error*, which a webhook that fails closed makes a refusal.
     """
     names_by_namespace: dict[str, list[str]] = {}
     for pair in pairs:
@@ -174,7 +174,10 @@ def _probe(configuration: str, digest: str, settings: ClusterSettings) -> Docume
         "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": settings.own_namespace}},
         "objectSelector": {},
         "matchConditions": [
-            {"name": "probe", "expression": f"request.dryRun == true && object.metadata.name == {cel_string(names.PROBE)}"}
+            {
+                "name": "probe",
+                "expression": f"request.dryRun == true && object.metadata.name == {cel_string(names.PROBE)}",
+            }
         ],
     }  # fmt: skip
 

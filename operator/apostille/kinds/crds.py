@@ -42,7 +42,8 @@ def federation_trust() -> dict[str, Any]:
         spec=FederationTrustSpec,
         spec_rules=[
             {
-                "rule": "has(self.audience) == has(oldSelf.audience) && (!has(self.audience) || self.audience == oldSelf.audience)",
+                "rule": "has(self.audience) == has(oldSelf.audience) && "
+                "(!has(self.audience) || self.audience == oldSelf.audience)",
                 "message": "audience is immutable: declare a new trust and move its bindings over",
                 "fieldPath": ".audience",
                 "reason": "FieldValueForbidden",
@@ -87,7 +88,8 @@ def workload_binding() -> dict[str, Any]:
         status=WorkloadBindingStatus,
         name_rule=(
             "size(self.metadata.name) <= 40 && self.metadata.name.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')",
-            "the name of a WorkloadBinding is a DNS label of at most 40 characters: volumes and files are named after it",
+            "the name of a WorkloadBinding is a DNS label of at most 40 characters: "
+            "volumes and files are named after it",
         ),
         columns=[
             _column("Trust", ".spec.trustRef.name"),

@@ -9,7 +9,8 @@ import msgspec
 
 _KEPT = (
     "description", "type", "format", "enum", "pattern", "minLength", "maxLength", "minimum", "maximum", "minItems",
-    "maxItems", "default", "required", "x-kubernetes-validations", "x-kubernetes-list-type", "x-kubernetes-list-map-keys",
+    "maxItems", "default", "required", "x-kubernetes-validations", "x-kubernetes-list-type",
+    "x-kubernetes-list-map-keys",
 )  # fmt: skip
 # A structural schema knows no format for a 64-bit integer but this one.
 _INTEGER_FORMAT = "int64"

@@ -171,7 +171,7 @@ class Client:
         parameters: Mapping[str, str] | None = None,
         content_type: str = "application/json",
     ) -> tuple[Object, list[str]]:
-        headers = {**self._connection.headers(), "Accept": "application/json"}
+        headers = {**self._connection.headers(), "Accept": "application/json, */*"}
         if body is not None:
             headers["Content-Type"] = content_type
         try:

@@ -45,11 +45,12 @@ class Connection:
     @property
     def token(self) -> str | None:
         """The bearer token as it is now; None with client certificates."""
-        configuration = self._configuration
-        if configuration.refresh_api_key_hook is not None:
-            configuration.refresh_api_key_hook(configuration)
-        value: str = configuration.api_key.get("authorization", "")
-        return value.partition(" ")[2] or None
+        # The loader's own view: it calls the refresh hook of rotating tokens.
+        for setting in self._configuration.auth_settings().values():
+            kind, _, token = str(setting.get("value") or "").partition(" ")
+            if kind.lower() == "bearer" and token:
+                return token
+        return None
 
     @property
     def ca_file(self) -> str | None:

@@ -65,6 +65,7 @@ def _serve(aws: AWSParty, documents: _Documents, ended: threading.Event) -> None
                     "subject": exchange.subject,
                     "audience": exchange.audience,
                     "role": exchange.role,
+                    "detail": exchange.detail,
                 }
             )
 

@@ -86,7 +86,7 @@ def parse(compact: str) -> Token:
 def key_id(token: Token) -> tuple[str, str]:
     """Algorithm and kid of a token that may be verified at all. Raises Refused (InvalidIdentityToken)."""
     algorithm, kid = token.header.get("alg"), token.header.get("kid")
-    if algorithm not in ALGORITHMS:
+    if not isinstance(algorithm, str) or algorithm not in ALGORITHMS:
         raise invalid_token("Token signature invalid")
     if not isinstance(kid, str) or not kid:
         # STS picks keys by kid only; without one there is no key to retrieve (cloud-trust §18.4).
@@ -94,7 +94,7 @@ def key_id(token: Token) -> tuple[str, str]:
             "Couldn't retrieve verification key from your identity provider, "
             "please reference AssumeRoleWithWebIdentity documentation for requirements"
         )
-    return str(algorithm), kid
+    return algorithm, kid
 
 
 def verify(token: Token, algorithm: str, keys: Iterable[Mapping[str, Any]]) -> None:
@@ -151,8 +151,8 @@ def _decode(segment: str) -> bytes:
     # Unpadded and canonical base64url (RFC 7515 §2): a second spelling of one token must not pass.
     try:
         decoded = base64.b64decode(segment + "=" * (-len(segment) % 4), altchars=b"-_", validate=True)
-    except ValueError as error:
-        raise invalid_token(_MALFORMED) from error
+    except ValueError:
+        raise invalid_token(_MALFORMED) from None
     if base64.urlsafe_b64encode(decoded).rstrip(b"=").decode() != segment:
         raise invalid_token(_MALFORMED)
     return decoded

@@ -86,7 +86,7 @@ class KeySource:
         if document.get("issuer") != issuer:
             raise _Unreachable("the discovery document is another issuer's")
         if not all(isinstance(document.get(member), list) for member in _REQUIRED):
-            raise _Unreachable("the discovery document lacks a required member")
+            raise _Unreachable(f"the discovery document lacks one of {', '.join(_REQUIRED)}")
         jwks_uri = document.get("jwks_uri")
         if not isinstance(jwks_uri, str):
             raise _Unreachable("the discovery document names no key set")
@@ -107,17 +107,18 @@ def _get(url: str, ca: Path) -> dict[str, Any]:
         context = ssl.create_default_context(cafile=str(ca))
         connection = http.client.HTTPSConnection(parts.hostname, parts.port, timeout=TIMEOUT, context=context)
         try:
-            connection.request("GET", parts.path or "/", headers={"Accept": "application/json"})
+            # kube-apiserver serves its key set only as application/jwk-set+json and answers 406 to a narrower wish.
+            connection.request("GET", parts.path or "/", headers={"Accept": "*/*"})
             response = connection.getresponse()
             body = response.read(_SIZE + 1)
         finally:
             connection.close()
         # No redirects: an issuer that sends its readers elsewhere is not this issuer.
         if response.status != 200 or len(body) > _SIZE:
-            raise _Unreachable(f"status {response.status}")
+            raise _Unreachable(f"{url} answered with status {response.status}")
         document = json.loads(body)
     except (OSError, ValueError, http.client.HTTPException) as error:
-        raise _Unreachable(type(error).__name__) from error
+        raise _Unreachable(f"{url} cannot be read: {error}") from error
     if not isinstance(document, dict):
         raise _Unreachable("not a JSON object")
     return document

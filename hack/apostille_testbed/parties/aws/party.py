@@ -37,7 +37,8 @@ class Exchange:
     """One AssumeRoleWithWebIdentity call.
 
     ``code`` is ``OK`` or the error's code, ``time`` in seconds since the epoch by the party's clock. Subject, audience
-    and role are as presented: believe them only where the code is ``OK``.
+    and role are as presented: believe them only where the code is ``OK``. ``detail`` is what AWS would not tell its
+    client, such as why keys could not be read.
     """
 
     time: float
@@ -45,6 +46,7 @@ class Exchange:
     subject: str
     audience: tuple[str, ...]
     role: str
+    detail: str = ""
 
 
 class AWSParty:
@@ -178,16 +180,16 @@ class AWSParty:
 
     def _answer_sts(self, request: Request) -> Reply:
         form = {} if self._outage else read_form(request)
-        attempt, code = Attempt(), "OK"
+        attempt, code, detail = Attempt(), "OK", ""
         try:
             self._fault()
             return self._sts.answer(request, form, attempt)
         except Refused as refused:
-            code = refused.code
+            code, detail = refused.code, str(refused.__cause__ or "")
             raise
         finally:
             if form.get("Action") == "AssumeRoleWithWebIdentity":
-                seen = Exchange(self._clock(), code, attempt.subject, attempt.audience, attempt.role)
+                seen = Exchange(self._clock(), code, attempt.subject, attempt.audience, attempt.role, detail)
                 with self._lock:
                     self._exchanges.append(seen)
 

@@ -102,7 +102,9 @@ class Buckets:
                 content = b"".join(chunks)
         finally:
             builder.close()
-        kept = {name: value for name, value in received.items() if name.lower() not in _HOP_BY_HOP}
+        # A reply to HEAD has a length and no body, any other reply is as long as its body.
+        dropped = _HOP_BY_HOP - {"content-length"} if method == "HEAD" else _HOP_BY_HOP
+        kept = {name: value for name, value in received.items() if name.lower() not in dropped}
         return Reply(int(status.split(" ", 1)[0]), content, kept)
 
 

@@ -16,6 +16,7 @@ _AUTHORIZATION = re.compile(
     r"(?P<service>[a-z0-9-]+)/aws4_request, *SignedHeaders=(?P<headers>[a-z0-9;_-]+), *"
     r"Signature=(?P<signature>[0-9a-f]{64})"
 )
+_BODY_LEFT_OUT = ("UNSIGNED-PAYLOAD", "STREAMING-UNSIGNED-PAYLOAD-TRAILER")
 _UNRESERVED = "-_.~"
 
 
@@ -73,7 +74,7 @@ def matches(request: Request, signature: Signature, secret_key: str) -> bool:
     if signature.service == "s3":
         stated = request.headers.get("X-Amz-Content-Sha256", "")
         # Over TLS S3 clients may leave the body out, but say so, and that word is signed.
-        if stated not in (body_hash, "UNSIGNED-PAYLOAD"):
+        if stated not in (body_hash, *_BODY_LEFT_OUT):
             return False
         body_hash = stated
     canonical = "\n".join(

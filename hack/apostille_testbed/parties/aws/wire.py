@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import secrets
 import uuid
 from datetime import UTC, datetime
@@ -12,6 +13,7 @@ from xml.sax.saxutils import escape
 from apostille_testbed.parties.aws.errors import Refused
 from apostille_testbed.parties.serving import Reply, Request
 
+_NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _STS = "https://sts.amazonaws.com/doc/2011-06-15/"
 
 
@@ -70,7 +72,8 @@ def _elements(members: dict[str, Any]) -> str:
 
 def _text(name: str, value: Any) -> str:
     # JSON replies of STS carry epoch seconds where XML ones carry a text.
-    return instant(value) if name == "Expiration" else str(value)
+    # Texts from tokens may hold what XML 1.0 §2.2 cannot carry.
+    return instant(value) if name == "Expiration" else _NOT_XML.sub("\ufffd", str(value))
 
 
 def _xml(status: int, body: str, request_id: str) -> Reply:

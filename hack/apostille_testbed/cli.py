@@ -1,0 +1,233 @@
+"""The command line of the testbed."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from apostille_testbed import binaries, instances, processes
+from apostille_testbed.control_plane import environment, launch
+from apostille_testbed.golang import BuildError
+from apostille_testbed.progress import Console
+
+_DEFAULT = "testbed"
+_START_SECONDS = 180
+_STOP_SECONDS = 10
+
+_DESCRIPTION = f"""\
+A real Kubernetes {binaries.KUBERNETES} control plane on this machine: etcd and kube-apiserver, on request
+kube-controller-manager. No container, no root, nothing outside the cache folder."""
+
+_EXAMPLES = """\
+examples:
+  hack/testbed up                              start one and leave it running
+  eval "$(hack/testbed env)"; kubectl get ns   use it
+  hack/testbed up other --controller-manager   a second one beside it
+  hack/testbed status                          what runs, and whether it answers
+  hack/testbed down                            stop it and remove all of it
+
+environment:
+  KUBEBUILDER_ASSETS   a folder with kube-apiserver and kube-controller-manager; used when they are exactly of
+                       the version above, like those on PATH; otherwise they are built once, from pinned sources
+  APOSTILLE_CACHE      where builds and running instances are kept (default: ~/.cache/apostille)"""
+
+
+class _Refused(Exception):
+    """The message for the user; exit code 1."""
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Runs one command; returns its exit code: 0 done, 1 failed with a message, 2 wrong usage."""
+    options = _parser().parse_args(arguments)
+    say = Console()
+    try:
+        options.command(options, say)
+    except (_Refused, BuildError, instances.InstanceInUse, processes.ProcessError, ValueError, OSError) as error:
+        say(f"testbed: {error}")
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    raw = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser("hack/testbed", description=_DESCRIPTION, epilog=_EXAMPLES, formatter_class=raw)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    build = commands.add_parser("build", help="have the programs ready; builds what is missing (minutes, once)")
+    build.add_argument("programs", nargs="*", metavar="PROGRAM", help=f"default: {' '.join(binaries.PROGRAMS)}")
+    build.set_defaults(command=_build)
+
+    up = commands.add_parser("up", help="start a control plane in the background; does nothing when it runs")
+    up.add_argument("id", nargs="?", default=_DEFAULT, help="its name, a DNS label (default: %(default)s)")
+    up.add_argument("--controller-manager", action="store_true", help="run kube-controller-manager too")
+    up.add_argument("--apiserver-arg", action="append", default=[], metavar="FLAG", help="a flag of kube-apiserver")
+    up.add_argument("--foreground", action="store_true", help="stay, and stop it on Ctrl-C")
+    up.set_defaults(command=_up)
+
+    down = commands.add_parser("down", help="stop a control plane and remove everything of it")
+    down.add_argument("ids", nargs="*", metavar="ID", help=f"default: {_DEFAULT}")
+    down.add_argument("--all", action="store_true", help="all that `up` started, and what killed runs left")
+    down.set_defaults(command=_down)
+
+    status = commands.add_parser("status", help="show what runs and whether it answers")
+    status.add_argument("-o", "--output", choices=["table", "json"], default="table")
+    status.set_defaults(command=_status)
+
+    env = commands.add_parser("env", help="print shell lines that set KUBECONFIG and addresses")
+    env.add_argument("id", nargs="?", default=_DEFAULT)
+    env.set_defaults(command=_env)
+    return parser
+
+
+def _build(options: argparse.Namespace, say: Console) -> None:
+    for name in options.programs or binaries.PROGRAMS:
+        if name not in binaries.PROGRAMS:
+            raise _Refused(f"there is no program {name}; there are {', '.join(binaries.PROGRAMS)}")
+        say(f"{name}: {binaries.kubernetes(name, say)}")
+
+
+def _up(options: argparse.Namespace, say: Console) -> None:
+    instances.check(options.id)
+    for name in binaries.PROGRAMS if options.controller_manager else binaries.PROGRAMS[:1]:
+        binaries.kubernetes(name, say)
+    for left in instances.sweep():
+        say(f"cleared {left}, which a killed run left")
+    if options.foreground:
+        _serve(options, say)
+        return
+    state = instances.live().get(options.id)
+    if state is None:
+        state = _start_detached(options)
+    elif options.controller_manager and not state.get("controller_manager", True):
+        raise _Refused(f"{options.id} runs without a controller manager; stop it first: hack/testbed down {options.id}")
+    else:
+        say(f"{options.id} runs already")
+        state = _published(options.id)
+    say(f"{options.id} is up at {state['url']}, issuer {state['issuer']}")
+    name = "" if options.id == _DEFAULT else f" {options.id}"
+    say(f'use it: eval "$(hack/testbed env{name})"   stop it: hack/testbed down{name}')
+
+
+def _start_detached(options: argparse.Namespace) -> dict[str, Any]:
+    instances.folder().mkdir(parents=True, exist_ok=True)
+    log = instances.folder() / f"{options.id}.log"
+    command = [sys.executable, "-m", "apostille_testbed", "up", options.id, "--foreground"]
+    command += ["--controller-manager"] if options.controller_manager else []
+    command += [f"--apiserver-arg={flag}" for flag in options.apiserver_arg]
+    with log.open("wb") as output:
+        guardian = subprocess.Popen(
+            command,
+            cwd=log.parent,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    while guardian.poll() is None:
+        state = instances.live().get(options.id)
+        if state and "url" in state and state["owner"]["pid"] == guardian.pid:
+            guardian.returncode = 0  # it outlives us on purpose
+            return state
+        time.sleep(0.05)
+    words = log.read_text(errors="replace").strip()
+    log.unlink()
+    raise _Refused(f"{options.id} did not start:\n{words}")
+
+
+def _published(identity: str) -> dict[str, Any]:
+    # Another `up` may be starting it at this moment.
+    give_up = time.monotonic() + _START_SECONDS
+    while time.monotonic() < give_up:
+        state = instances.live().get(identity)
+        if state is None:
+            break
+        if "url" in state:
+            return state
+        time.sleep(0.05)
+    raise _Refused(f"{identity} did not start")
+
+
+def _serve(options: argparse.Namespace, say: Console) -> None:
+    ended = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, lambda *_: ended.set())
+    instance = instances.claim(options.id, detached=True)
+    with launch(
+        instance, controller_manager=options.controller_manager, apiserver_args=options.apiserver_arg
+    ) as running:
+        say(f"{running.id} is up at {running.url}, issuer {running.issuer}; kubeconfig {running.kubeconfig}")
+        ended.wait()
+
+
+def _down(options: argparse.Namespace, say: Console) -> None:
+    live = instances.live()
+    for left in instances.sweep():
+        say(f"cleared {left}, which a killed run left")
+    detached = [identity for identity, state in live.items() if state["owner"]["detached"]]
+    for identity in detached if options.all else options.ids or [_DEFAULT]:
+        if identity not in live:
+            say(f"{identity} does not run")
+        elif identity not in detached:
+            raise _Refused(f"{identity} belongs to process {live[identity]['owner']['pid']} and ends with it")
+        else:
+            _stop(identity, live[identity]["owner"])
+            (instances.folder() / f"{identity}.log").unlink(missing_ok=True)
+            say(f"{identity} is down")
+
+
+def _stop(identity: str, owner: dict[str, Any]) -> None:
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        if processes.started(owner["pid"]) == owner["started"]:
+            os.kill(owner["pid"], number)
+        give_up = time.monotonic() + _STOP_SECONDS
+        while time.monotonic() < give_up:
+            instances.sweep()
+            if identity not in instances.live():
+                return
+            time.sleep(0.05)
+    raise _Refused(f"{identity} does not stop; its process is {owner['pid']}")
+
+
+def _status(options: argparse.Namespace, say: Console) -> None:
+    from apostille_testbed.client import Client
+
+    rows = []
+    for identity, state in instances.live().items():
+        row = {**state, "state": "Starting"}
+        if "url" in state:
+            port = int(state["url"].rpartition(":")[2])
+            row["state"] = "Ready" if Client(port, state["ca"]).ready() else "NotReady"
+            row["processes"] = {name: {"pid": pid, "running": processes.started(pid) is not None}
+                                for name, pid in state["processes"].items()}  # fmt: skip
+        rows.append((identity, row))
+    if options.output == "json":
+        print(json.dumps([row for _, row in rows], indent=2))
+        return
+    if not rows:
+        say("nothing runs; start one: hack/testbed up")
+        return
+    print(f"{'ID':20} {'STATE':9} {'URL':24} {'ISSUER':40} OWNER")
+    for identity, row in rows:
+        owner = "up" if row["owner"]["detached"] else f"process {row['owner']['pid']}"
+        print(f"{identity:20} {row['state']:9} {row.get('url', '-'):24} {row.get('issuer', '-'):40} {owner}")
+
+
+def _env(options: argparse.Namespace, say: Console) -> None:
+    state = instances.live().get(options.id)
+    if state is None or "url" not in state:
+        raise _Refused(f"{options.id} does not run; start it: hack/testbed up {options.id}")
+    for name, value in environment(state).items():
+        print(f"export {name}={shlex.quote(value)}")
+    # So that a plain `kubectl` is the one that fits.
+    print(f"export PATH={shlex.quote(str(binaries.kubectl().parent))}:$PATH")

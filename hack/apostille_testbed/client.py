@@ -1,0 +1,69 @@
+"""The few API-server calls that the testbed makes itself, without a kubectl process each."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import ssl
+from pathlib import Path
+from typing import Any
+
+
+class APIError(RuntimeError):
+    """The API server refused a request."""
+
+    def __init__(self, status: int, reason: str, message: str) -> None:
+        super().__init__(f"{status} {reason}: {message}")
+        self.status = status
+        """The HTTP status code."""
+        self.reason = reason
+        """The ``reason`` of the Kubernetes Status, such as ``AlreadyExists``."""
+
+
+class Client:
+    """Speaks to one API server on loopback, one connection a call; safe for threads."""
+
+    def __init__(self, port: int, ca: Path, pair: tuple[Path, Path] | None = None) -> None:
+        self._port = port
+        self._context = ssl.create_default_context(cafile=str(ca))
+        if pair is not None:
+            self._context.load_cert_chain(*map(str, pair))
+
+    def request(self, method: str, path: str, body: Any = None, timeout: float = 30.0) -> Any:
+        """Sends ``body`` as JSON; returns the decoded reply, text as it is.
+
+        Raises:
+            APIError: the server refused.
+            OSError: it cannot be reached, or did not answer in ``timeout`` seconds.
+        """
+        connection = http.client.HTTPSConnection("127.0.0.1", self._port, context=self._context, timeout=timeout)
+        try:
+            headers = {"Accept": "application/json", "Content-Type": "application/json"}
+            connection.request(method, path, None if body is None else json.dumps(body), headers)
+            response = connection.getresponse()
+            text = response.read().decode()
+            try:
+                reply = json.loads(text)
+            except ValueError:
+                reply = text
+            if response.status >= 400:
+                status = reply if isinstance(reply, dict) else {"message": text}
+                raise APIError(response.status, status.get("reason", response.reason), status.get("message", ""))
+            return reply
+        finally:
+            connection.close()
+
+    def ensure(self, path: str, body: Any) -> None:
+        """Creates an object; one of that name may be there already. Raises as `request` does."""
+        try:
+            self.request("POST", path, body)
+        except APIError as error:
+            if error.reason != "AlreadyExists":
+                raise
+
+    def ready(self) -> bool:
+        """Whether the server says it is ready."""
+        try:
+            return bool(self.request("GET", "/readyz", timeout=5) == "ok")
+        except (OSError, APIError, http.client.HTTPException):
+            return False

@@ -1,0 +1,197 @@
+"""A pod's volumes on disk, with the kubelet's contents, modes and atomic updates."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from apostille_testbed.pods import environment, fields
+from apostille_testbed.pods.api import Api, ApiError, Object
+from apostille_testbed.pods.tokens import Tokens
+
+
+class VolumeError(Exception):
+    """A volume cannot be set up; the message is what the kubelet's FailedMount Event says."""
+
+
+@dataclass(frozen=True)
+class File:
+    content: bytes
+    mode: int
+
+
+Payload = Mapping[str, File]
+_SOURCES = ("projected", "downwardAPI", "configMap", "secret")
+
+
+def memory(pod: Object) -> dict[str, str]:
+    """tmpfs options of the volumes that live in memory, by name."""
+    found = {}
+    for volume in pod["spec"].get("volumes", ()):
+        source = volume.get("emptyDir")
+        if source is not None and source.get("medium") == "Memory":
+            size = str(source.get("sizeLimit", "")).removesuffix("i").removesuffix("B").lower()
+            # tmpfs knows k, m and g; another spelling of a quantity goes without a limit.
+            limited = size and (size.isdigit() or (size[:-1].isdigit() and size[-1] in "kmg"))
+            found[volume["name"]] = f"mode=777,size={size}" if limited else "mode=777"
+    return found
+
+
+def token_mode(pod: Object, default: int) -> int:
+    """The mode of a token file: 0600 for a uniform runAsUser, 0640 with fsGroup, else the volume's default.
+
+    pkg/volume/projected and volume.SetVolumeOwnership; one user namespace has one uid and gid, so the owner is right
+    by itself.
+    """
+    spec = pod["spec"]
+    shared = (spec.get("securityContext") or {}).get("runAsUser")
+    containers = [*spec.get("initContainers", ()), *spec["containers"]]
+    users = {(container.get("securityContext") or {}).get("runAsUser", shared) for container in containers}
+    if (spec.get("securityContext") or {}).get("fsGroup") is not None:
+        return 0o640
+    return 0o600 if len(users) == 1 and None not in users else default
+
+
+class Volumes:
+    """The volumes of one pod below `directory`. `sync` makes and updates them."""
+
+    def __init__(self, api: Api, directory: Path, tokens: Tokens, host_ip: str, pod_ip: str) -> None:
+        self._api = api
+        self._directory = directory
+        self._tokens = tokens
+        self._ips = (host_ip, pod_ip)
+
+    async def sync(self, pod: Object) -> dict[str, str]:
+        """Brings every volume up to date; returns the message for each that could not be, by volume name.
+
+        A volume that fails keeps what it had; the others go on.
+        """
+        failures = {}
+        for volume in pod["spec"].get("volumes", ()):
+            try:
+                await self._set_up(pod, volume)
+            except (VolumeError, ApiError) as error:
+                failures[volume["name"]] = f'MountVolume.SetUp failed for volume "{volume["name"]}" : {error}'
+        return failures
+
+    async def _set_up(self, pod: Object, volume: Object) -> None:
+        path = self._directory / volume["name"]
+        if "emptyDir" in volume:
+            if not path.exists():
+                path.mkdir(parents=True)
+                path.chmod(0o777)
+            return
+        kind = next((name for name in _SOURCES if name in volume), None)
+        if kind is None:
+            unknown = ", ".join(set(volume) - {"name"})
+            raise VolumeError(f"volume type {unknown} is not served by the pod runner")
+        source = volume[kind]
+        default = int(source.get("defaultMode", 0o644))
+        if kind == "projected":
+            payload: dict[str, File] = {}
+            for part in source.get("sources", ()):
+                payload.update(await self._project(pod, part, default))
+        else:
+            payload = await self._project(pod, {kind: source}, default)
+        write(path, payload)
+
+    async def _project(self, pod: Object, part: Object, default: int) -> dict[str, File]:
+        if token := part.get("serviceAccountToken"):
+            text = await self._tokens.get(token)
+            return {token["path"]: File(text.encode(), token_mode(pod, default))}
+        if "downwardAPI" in part:
+            return self._downward(pod, part["downwardAPI"], default)
+        for member, kind in (("configMap", "configmaps"), ("secret", "secrets")):
+            if member in part:
+                return await self._object(pod["metadata"]["namespace"], kind, part[member], default)
+        raise VolumeError(f"projected source {', '.join(part)} is not served by the pod runner")
+
+    def _downward(self, pod: Object, source: Object, default: int) -> dict[str, File]:
+        made = {}
+        for item in source.get("items", ()):
+            if "fieldRef" not in item:
+                raise VolumeError("resourceFieldRef is not served by the pod runner")
+            try:
+                text = fields.value(pod, item["fieldRef"]["fieldPath"], *self._ips)
+            except ValueError as error:
+                raise VolumeError(str(error)) from None
+            made[item["path"]] = File(text.encode(), int(item.get("mode", default)))
+        return made
+
+    async def _object(self, namespace: str, kind: str, source: Object, default: int) -> dict[str, File]:
+        name = source.get("name") or source.get("secretName")
+        optional = bool(source.get("optional"))
+        try:
+            content = environment.content(await self._api.get(f"/api/v1/namespaces/{namespace}/{kind}/{name}"))
+        except ApiError as error:
+            if error.status == 404 and optional:
+                return {}
+            raise
+        if not source.get("items"):
+            return {key: File(data, default) for key, data in content.items()}
+        made = {}
+        for item in source["items"]:
+            if item["key"] in content:
+                made[item["path"]] = File(content[item["key"]], int(item.get("mode", default)))
+            elif not optional:
+                raise VolumeError(f"references non-existent {kind.removesuffix('s')} key: {item['key']}")
+        return made
+
+
+def _same(directory: Path, payload: Payload) -> bool:
+    current = directory / "..data"
+    if not current.exists():
+        return False
+    found = {}
+    for root, _, names in os.walk(current.resolve()):
+        for name in names:
+            path = Path(root, name)
+            found[str(path.relative_to(current.resolve()))] = path
+    if found.keys() != payload.keys():
+        return False
+    return all(path.read_bytes() == payload[name].content for name, path in found.items())
+
+
+def write(directory: Path, payload: Payload) -> None:
+    """Replaces a volume's files in one step (pkg/volume/util/atomic_writer.go).
+
+    The files live in a dated directory, `..data` links to it, the visible names link through `..data`: one rename
+    changes all of them, and a reader sees the old or the new files, never a mixture.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    if _same(directory, payload):
+        return
+    fresh = Path(tempfile.mkdtemp(prefix="..", dir=directory))
+    fresh.chmod(0o755)
+    for name, file in payload.items():
+        path = fresh / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(file.content)
+        path.chmod(file.mode)
+    link, staged = directory / "..data", directory / "..data_tmp"
+    old = Path(os.readlink(link)) if link.is_symlink() else None
+    staged.unlink(missing_ok=True)
+    staged.symlink_to(fresh.name)
+    staged.rename(link)
+    wanted = {name.split("/")[0] for name in payload}
+    for name in wanted:
+        if not (directory / name).is_symlink():
+            (directory / name).symlink_to(Path("..data") / name)
+    for path in directory.iterdir():
+        if not path.name.startswith("..") and path.name not in wanted:
+            path.unlink()
+    if old is not None:
+        with contextlib.suppress(OSError):
+            shutil.rmtree(directory / old)
+
+
+def source_of(mount: Object, variables: Mapping[str, Any]) -> str:
+    """The path of a volumeMount's source below the volumes directory; `variables` expand a subPathExpr."""
+    below = mount.get("subPath") or environment.expand(mount.get("subPathExpr", ""), variables)
+    return f"{mount['name']}/{below}" if below else str(mount["name"])

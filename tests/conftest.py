@@ -1,0 +1,45 @@
+"""Fixtures that every folder of tests may use: a real control plane and a namespace of one's own."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+
+import pytest
+
+from apostille_testbed import ControlPlane, binaries
+from apostille_testbed import control_plane as start_control_plane
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Builds what the collected tests need, in sight and before any test's time limit runs."""
+    if session.config.option.collectonly:
+        return
+    fixtures = {name for item in session.items for name in getattr(item, "fixturenames", ())}
+    real = any(item.get_closest_marker("integration") for item in session.items)
+    capture = session.config.pluginmanager.getplugin("capturemanager")
+    with capture.global_and_fixture_disabled():
+        if real or fixtures & {"control_plane", "control_plane_kcm"}:
+            binaries.kubernetes("kube-apiserver")
+        if "control_plane_kcm" in fixtures:
+            binaries.kubernetes("kube-controller-manager")
+
+
+@pytest.fixture(scope="session")
+def control_plane() -> Iterator[ControlPlane]:
+    """A real API server without a controller manager, one per worker."""
+    with start_control_plane() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def control_plane_kcm() -> Iterator[ControlPlane]:
+    """A real API server with a controller manager, one per worker: controllers make pods, namespaces go."""
+    with start_control_plane(controller_manager=True) as running:
+        yield running
+
+
+@pytest.fixture
+def namespace(control_plane: ControlPlane) -> str:
+    """The name of a fresh namespace with its default service account."""
+    return control_plane.create_namespace(f"test-{secrets.token_hex(4)}")

@@ -1,0 +1,181 @@
+"""Injection, case by case: what the properties cannot say. The whole patches are in tests/golden."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from typing import Any
+
+import jsonpatch
+import pytest
+
+from apostille.core.inject import Injection, inject
+from apostille.core.pod_plan import PodPlan
+from apostille.core.settings import InjectionSettings
+from apostille_exchange.recipe import loads_admission
+from builders import binding, defaulted, plan, pod, role, sidecar, trust
+
+SETTINGS = InjectionSettings()
+SDK, SIDECAR = plan(binding("s3")), plan(sidecar("files"))
+
+
+def injected(raw: dict[str, Any], *plans: PodPlan) -> dict[str, Any]:
+    found = inject(raw, plans, SETTINGS)
+    assert not found.denial
+    after: dict[str, Any] = jsonpatch.apply_patch(deepcopy(raw), list(found.operations))
+    return after
+
+
+def exchange(raw: dict[str, Any]) -> dict[str, Any]:
+    (container,) = [c for c in raw["spec"]["initContainers"] if c["name"] == "apostille-exchange"]
+    return dict(container)
+
+
+def test_users_values_win_and_go_on_winning_when_the_webhook_is_called_again() -> None:
+    raw = pod({"name": "app", "env": [{"name": "AWS_REGION", "value": "us-east-1"}]})
+    once = injected(raw, SDK)
+    assert once["spec"]["containers"][0]["env"][0] == {"name": "AWS_REGION", "value": "us-east-1"}
+    again = inject(once, [SDK], SETTINGS)
+    assert again.operations == ()
+    assert "which wins over WorkloadBinding s3" in again.warnings[0]
+
+
+def test_a_users_variable_that_names_our_file_stays_when_the_webhook_is_called_again() -> None:
+    raw = pod({"name": "app", "env": [{"name": "TOKEN", "value": "/var/run/secrets/apostille.dev/s3/token"}]})
+    once = injected(raw, SDK)
+    assert inject(once, [SDK], SETTINGS).operations == ()
+
+
+def test_a_pod_copied_from_an_older_plan_gets_the_current_environment() -> None:
+    wide = trust(allow=[{"namespace": "payments", "serviceAccounts": ["reader"], "targets": [role("writer")]}])
+    new = plan(binding("s3", target={"aws": {"roleARN": role("writer")}}), wide)
+    copied = injected(pod(), SDK)
+    assert injected(copied, new) == injected(pod(), new)
+
+
+@pytest.mark.parametrize(
+    "order", [["apostille-exchange", "apostille-init"], ["apostille-init", "apostille-exchange"], ["apostille-init"]]
+)
+def test_forged_init_containers_become_ours_wherever_they_stand(order: list[str]) -> None:
+    forged = [{"name": name, "image": "evil:1"} for name in order]
+    raw = pod(initContainers=[{"name": "migrate", "image": "m:1"}, *forged, {"name": "last", "image": "l:1"}])
+    after = injected(raw, SIDECAR)
+    assert exchange(after)["image"] == SETTINGS.exchange_image
+    assert sorted(c["name"] for c in after["spec"]["initContainers"]) == ["apostille-exchange", "last", "migrate"]
+    assert "evil:1" not in str(after)
+    assert any("is reserved to Apostille" in warning for warning in inject(raw, [SIDECAR], SETTINGS).warnings)
+
+
+def test_a_forged_init_container_does_not_vanish_silently() -> None:
+    raw = pod(initContainers=[{"name": "apostille-init", "image": "mine:1"}])
+    found = inject(raw, [SDK], SETTINGS)
+    assert found.warnings == (
+        "spec.initContainers[0].name: apostille-init is reserved to Apostille; the container is removed",
+    )
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"image": "evil:1"},
+        {"command": ["sh"]},
+        {"args": []},
+        {"env": [{"name": "SSL_CERT_FILE", "value": "/evil"}]},
+        {"envFrom": [{"secretRef": {"name": "x"}}]},
+        {"lifecycle": {"postStart": {"exec": {"command": ["sh"]}}}},
+        {"securityContext": {"privileged": True}},
+        {"restartPolicy": "Never"},
+        {"volumeMounts": []},
+        {"terminationMessagePath": "/var/run/apostille.dev/files/credentials"},
+    ],
+)
+def test_nothing_foreign_stays_in_our_container(changed: dict[str, Any]) -> None:
+    after = injected(pod(), SIDECAR)
+    clean = deepcopy(after)
+    exchange_of = next(c for c in after["spec"]["initContainers"] if c["name"] == "apostille-exchange")
+    exchange_of.update(changed)
+    assert injected(after, SIDECAR) == clean
+
+
+def test_a_limit_ranges_defaults_stay_in_our_container() -> None:
+    after = defaulted(injected(pod(), SIDECAR))
+    assert exchange(after)["resources"]["limits"]["cpu"] == "500m"
+    assert inject(after, [SIDECAR], SETTINGS).operations == ()
+    lowered = deepcopy(after)
+    lowered["spec"]["initContainers"][0]["resources"]["limits"]["memory"] = "1Mi"
+    assert inject(lowered, [SIDECAR], SETTINGS).operations != ()
+
+
+@pytest.mark.parametrize(
+    ("spec", "containers", "uid", "mode"),
+    [
+        ({}, [{"name": "app"}], None, 0o644),
+        ({"securityContext": {"runAsUser": 1000}}, [{"name": "app"}], 1000, 0o600),
+        ({}, [{"name": "app", "securityContext": {"runAsUser": 1001}}], 1001, 0o600),
+        ({"securityContext": {"runAsUser": 1}}, [{"name": "app", "securityContext": {"runAsUser": 2}}], 2, 0o600),
+        ({"securityContext": {"runAsUser": 1}}, [{"name": "a"}, {"name": "b", "securityContext": {"runAsUser": 2}}],
+         None, 0o644),
+        ({"securityContext": {"fsGroup": 2000}}, [{"name": "app"}], None, 0o640),
+        ({"securityContext": {"fsGroup": 2000, "runAsUser": 1000}}, [{"name": "app"}], 1000, 0o600),
+        ({"securityContext": {"runAsUser": 0}}, [{"name": "app"}], None, 0o644),
+        # A mesh proxy is given no credentials.
+        ({"securityContext": {"runAsUser": 7}},
+         [{"name": "app"}, {"name": "istio-proxy", "securityContext": {"runAsUser": 1337}}],
+         7, 0o600),
+    ],
+)  # fmt: skip
+def test_who_owns_the_credential_files(spec: dict[str, Any], containers: list[Any], uid: int | None, mode: int) -> None:
+    container = exchange(injected(pod(*containers, **spec), SIDECAR))
+    assert container["securityContext"].get("runAsUser") == uid
+    admissions = [text for argument in container["args"] if (text := argument[argument.find("{") :]).startswith("{")]
+    assert [output.mode for text in admissions for output in loads_admission(text).outputs] == [mode]
+
+
+def test_the_exchange_container_passes_pod_security_restricted() -> None:
+    security = exchange(injected(pod(), SIDECAR))["securityContext"]
+    assert security["allowPrivilegeEscalation"] is False
+    assert security["capabilities"] == {"drop": ["ALL"]}
+    assert security["runAsNonRoot"] is True
+    assert security["seccompProfile"] == {"type": "RuntimeDefault"}
+
+
+def test_least_exposure() -> None:
+    after = injected(pod(), SIDECAR)
+    app = after["spec"]["containers"][0]
+    assert [mount["name"] for mount in app["volumeMounts"]] == ["apostille-credentials"]
+    assert app["volumeMounts"][0]["readOnly"] is True
+    only = plan(binding("s3", delivery={"mode": "SDK", "containers": {"include": ["app"]}}))
+    both = injected(pod({"name": "app"}, {"name": "log"}), only)
+    assert [bool(c.get("volumeMounts")) for c in both["spec"]["containers"]] == [True, False]
+    assert [bool(c.get("env")) for c in both["spec"]["containers"]] == [True, False]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/var/run/apostille.dev",
+        "/var/run/apostille.dev/",
+        "/var/run//apostille.dev/x",
+        "/etc/apostille.dev/plan",
+        "/var/run/secrets/apostille.dev/s3",
+    ],
+)
+def test_reserved_paths(path: str) -> None:
+    raw = pod(
+        {"name": "app", "volumeMounts": [{"name": "data", "mountPath": path}]},
+        volumes=[{"name": "data", "emptyDir": {}}],
+    )
+    found = inject(raw, [SDK], SETTINGS)
+    assert found.operations == ()
+    assert found.denial.startswith("spec.containers[0].volumeMounts[0].mountPath: ")
+    assert inject(raw, [], SETTINGS) == Injection(), "a pod without plans is nobody's business"
+
+
+def test_two_bindings_may_not_set_one_variable_differently() -> None:
+    other = plan(binding("other"))
+    found = inject(pod(), [SDK, other], SETTINGS)
+    assert "WorkloadBindings other and s3 both set AWS_WEB_IDENTITY_TOKEN_FILE in container app" in found.denial
+    apart = [
+        plan(binding(name, delivery={"containers": {"include": [container]}}))
+        for name, container in (("s3", "app"), ("other", "log"))
+    ]
+    assert not inject(pod({"name": "app"}, {"name": "log"}), apart, SETTINGS).denial

@@ -1,0 +1,96 @@
+"""Names that users, their tools and running pods hold on to: literal on purpose, never computed."""
+
+from __future__ import annotations
+
+from apostille.core import pod_parts
+from apostille.core.inject import inject
+from apostille.core.settings import InjectionSettings
+from apostille.model import conditions, names
+from builders import binding, plan, pod, sidecar
+
+FROZEN = {
+    "GROUP": "apostille.dev",
+    "VERSION": "v1alpha1",
+    "API_VERSION": "apostille.dev/v1alpha1",
+    "TRUST_KIND": "FederationTrust",
+    "TRUST_PLURAL": "federationtrusts",
+    "BINDING_KIND": "WorkloadBinding",
+    "BINDING_PLURAL": "workloadbindings",
+    "PREFIX": "apostille.dev/",
+    "FILES_PREFIX": "files.apostille.dev/",
+    "PLAN_ANNOTATION": "apostille.dev/plan",
+    "INJECTED_LABEL": "apostille.dev/injected",
+    "TOKEN_VOLUME_PREFIX": "apostille-token-",
+    "FILES_VOLUME": "apostille-files",
+    "CREDENTIALS_VOLUME": "apostille-credentials",
+    "EXCHANGE_CONTAINER": "apostille-exchange",
+    "INIT_CONTAINER": "apostille-init",
+    "TOKENS_DIRECTORY": "/var/run/secrets/apostille.dev",
+    "FILES_DIRECTORY": "/etc/apostille.dev",
+    "CREDENTIALS_DIRECTORY": "/var/run/apostille.dev",
+    "PLAN_FILE": "/etc/apostille.dev/plan",
+    "ANCHOR": "apostille-anchor",
+    "SELECTION_PREFIX": "apostille-pods-",
+    "KINDS_WEBHOOKS": "apostille-kinds",
+    "POLICY_PREFIX": "apostille-",
+    "PROBE": "apostille-probe",
+    "ACCESS_PREFIX": "apostille-access-",
+}
+REASONS = """
+Accepted RuleViolated Invalid TrustNotFound TrustNotAccepted Discovered DiscoveryFailed Rendered NotManaged
+RenderFailed Audit Warn Enforce Activating ForeignUsers Ready CutOffShared NotYet Suspended Expired
+AdmissionUnreachable PodsMissing Reconciling Stable Stalled
+"""
+
+
+def test_constants() -> None:
+    assert {name: getattr(names, name) for name in FROZEN} == FROZEN
+
+
+def test_derived_names() -> None:
+    assert names.token_volume("s3") == "apostille-token-s3"
+    assert names.token_directory("s3") == "/var/run/secrets/apostille.dev/s3"
+    assert names.token_file("s3") == "/var/run/secrets/apostille.dev/s3/token"
+    assert names.credentials_directory("s3") == "/var/run/apostille.dev/s3"
+    assert names.file_annotation("s3", "config.json") == "files.apostille.dev/s3.config.json"
+
+
+def test_no_reason_is_renamed_or_dropped() -> None:
+    assert set(REASONS.split()) <= {str(reason) for reason in conditions.Reason}
+
+
+def test_a_pod_shows_exactly_these_names() -> None:
+    injected = inject(pod(), [plan(binding("s3")), plan(sidecar("files"))], InjectionSettings())
+    values = {operation["path"]: operation["value"] for operation in injected.operations}
+    assert sorted(values["/metadata/annotations"]) == ["apostille.dev/plan"]
+    assert values["/metadata/labels"] == {"apostille.dev/injected": "true"}
+    assert [volume["name"] for volume in values["/spec/volumes"]] == [
+        "apostille-token-files",
+        "apostille-token-s3",
+        "apostille-files",
+        "apostille-credentials",
+    ]
+    assert [container["name"] for container in values["/spec/initContainers"]] == ["apostille-exchange"]
+    assert {mount["mountPath"] for mount in values["/spec/containers/0/volumeMounts"]} == {
+        "/var/run/secrets/apostille.dev/s3",
+        "/var/run/apostille.dev",
+    }
+
+
+def test_the_longest_binding_fits_every_name() -> None:
+    longest = "b" * 40
+    assert len(names.token_volume(longest)) <= 63
+    assert len(names.file_annotation(longest, "config.json").partition("/")[2]) <= 63
+
+
+def test_what_is_reserved() -> None:
+    assert names.is_our_volume("apostille-token-anything")
+    assert names.is_our_volume("apostille-files")
+    assert not names.is_our_volume("apostille")
+    assert names.is_our_annotation("apostille.dev/x")
+    assert names.is_our_annotation("files.apostille.dev/x")
+    assert not names.is_our_annotation("notapostille.dev/x")
+    for ours in ("/etc/apostille.dev", "/etc//apostille.dev/", "/etc/./apostille.dev/x", "/a/../var/run/apostille.dev"):
+        assert pod_parts.is_our_path(ours), ours
+    for other in ("/etc", "/etc/apostille.dev2", "/var/run", "/", ""):
+        assert not pod_parts.is_our_path(other), other
