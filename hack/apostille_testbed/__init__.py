@@ -10,10 +10,20 @@ from typing import Any
 
 from apostille_testbed.client import APIError
 from apostille_testbed.control_plane import ControlPlane, KubectlError, control_plane
+from apostille_testbed.installation import Installation
 from apostille_testbed.instances import InstanceInUse
 from apostille_testbed.processes import ProcessError
 
-__all__ = ["APIError", "ControlPlane", "InstanceInUse", "KubectlError", "ProcessError", "control_plane", "party"]
+__all__ = [
+    "APIError",
+    "ControlPlane",
+    "Installation",
+    "InstanceInUse",
+    "KubectlError",
+    "ProcessError",
+    "control_plane",
+    "party",
+]
 
 
 def party(name: str, **settings: Any) -> AbstractContextManager[Any]:

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
+import random
 import socket
+
+from apostille_testbed.cache import cache_folder
+
+# Below what the kernel gives to outgoing connections (ip_local_port_range): only a listener can have them.
+_LISTENERS = range(20000, 32768)
 
 
 class Port:
@@ -21,6 +28,37 @@ class Port:
     def close(self) -> None:
         """Gives it back."""
         self._socket.close()
+
+    def __format__(self, spec: str) -> str:
+        return format(self.number, spec)
+
+
+class ListenerPort:
+    """A TCP port on 127.0.0.1 for a server that does not set SO_REUSEPORT, which a reserving socket would lock out.
+
+    It is kept from other users of the testbed by a lock file, and from everybody else by being none that the kernel
+    gives away by itself.
+    """
+
+    def __init__(self) -> None:
+        folder = cache_folder() / "ports"
+        folder.mkdir(parents=True, exist_ok=True)
+        for number in random.sample(_LISTENERS, len(_LISTENERS)):
+            lock = (folder / str(number)).open("w")
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                with socket.socket() as trial:
+                    trial.bind(("127.0.0.1", number))
+            except OSError:
+                lock.close()
+                continue
+            self.number, self._lock = number, lock
+            return
+        raise OSError("no free port for a listener on 127.0.0.1")
+
+    def close(self) -> None:
+        """Gives it back."""
+        self._lock.close()
 
     def __format__(self, spec: str) -> str:
         return format(self.number, spec)

@@ -1,0 +1,176 @@
+"""Apostille itself on a control plane of the testbed: installed as a user would, run as its two processes.
+
+The processes run as their own service accounts with exactly the rights of ``hack/manifests/apostille.yaml``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import os
+import signal
+import ssl
+import sys
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from apostille_testbed import processes
+from apostille_testbed.client import APIError
+from apostille_testbed.control_plane import ControlPlane
+from apostille_testbed.ports import ListenerPort
+from apostille_testbed.processes import Process
+
+ROOT = Path(__file__).parents[2]
+NAMESPACE = "apostille-system"
+CONTROLLER, ADMISSION = "apostille-controller", "apostille-admission"
+KINDS = ("federationtrusts", "workloadbindings")
+TOKEN_SECONDS = 86400
+READY_SECONDS = 60.0
+
+
+class Installation:
+    """The two kinds, Apostille's rights, and its processes. Use it in a ``with`` block, or call `stop`.
+
+    Each process can be stopped, killed, frozen (it hangs: connections are taken and never answered) and started again;
+    the admission endpoint keeps its address.
+    """
+
+    def __init__(self, control_plane: ControlPlane, *, exchange_image: str = "apostille-exchange:dev") -> None:
+        self.control_plane = control_plane
+        self._exchange_image = exchange_image
+        self._directory = control_plane.directory / "apostille"
+        self._port = ListenerPort()
+        self.url = f"https://127.0.0.1:{self._port}"
+        """Where the admission server listens."""
+        self._running: dict[str, Process] = {}
+
+    def install(self) -> None:
+        """Applies kinds and rights with kubectl. Raises KubectlError."""
+        kubectl = self.control_plane.kubectl
+        kubectl("apply", "-f", ROOT / "crds")
+        kubectl(
+            "wait", "--for=condition=Established", "--timeout=60s", *(f"crd/{kind}.apostille.dev" for kind in KINDS)
+        )
+        kubectl("apply", "-f", ROOT / "hack" / "manifests" / "apostille.yaml")
+        self._pair = self.control_plane.authority.server("admission", ["127.0.0.1"])
+
+    def start_admission(self, *, wait: bool = True) -> Process:
+        """Starts the admission server; returns when it is ready, unless not ``wait``. Raises ProcessError."""
+        certificate, key = self._pair
+        return self._start(
+            ADMISSION,
+            ["admission", "--host=127.0.0.1", f"--port={self._port}", f"--certificate={certificate}", f"--key={key}",
+             f"--exchange-image={self._exchange_image}"],
+            wait=wait,
+        )  # fmt: skip
+
+    def start_controller(self) -> Process:
+        """Starts the controller. Whether it works shows in the cluster: conditions of trusts and bindings."""
+        return self._start(
+            CONTROLLER,
+            ["controller", f"--admission-url={self.url}", f"--ca-bundle={self.control_plane.ca}"],
+            wait=False,
+        )
+
+    def start(self) -> Self:
+        """Installs and starts everything."""
+        self.install()
+        self.start_admission()
+        self.start_controller()
+        return self
+
+    def process(self, name: str) -> Process:
+        """`CONTROLLER` or `ADMISSION` as it was last started. Raises KeyError."""
+        return self._running[name]
+
+    def kill(self, *names: str) -> None:
+        """Ends processes at once, without a chance to hand anything over; default: both."""
+        for name in names or (CONTROLLER, ADMISSION):
+            self._running[name].kill()
+
+    def freeze(self, name: str) -> None:
+        """The process hangs until `thaw`."""
+        os.kill(self._running[name].pid, signal.SIGSTOP)
+
+    def thaw(self, name: str) -> None:
+        """It goes on."""
+        os.kill(self._running[name].pid, signal.SIGCONT)
+
+    def ready(self) -> bool:
+        """Whether the admission server says it is ready."""
+        return self._get("/readyz")[0] == 200
+
+    def metrics(self) -> str:
+        """The admission server's metrics in Prometheus' text format. Raises OSError."""
+        return self._get("/metrics")[1]
+
+    def log(self, name: str) -> str:
+        """Everything a process has written, over all its starts."""
+        return (self._directory / f"{name}.log").read_text(errors="replace")
+
+    def stop(self) -> None:
+        """Ends both processes; what is in the cluster stays. May be called again."""
+        for process in self._running.values():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process.pid, signal.SIGCONT)
+            process.kill()
+        self._port.close()
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def _get(self, path: str) -> tuple[int, str]:
+        context = ssl.create_default_context(cafile=str(self.control_plane.ca))
+        connection = http.client.HTTPSConnection("127.0.0.1", self._port.number, context=context, timeout=5)
+        try:
+            connection.request("GET", path)
+            answer = connection.getresponse()
+            return answer.status, answer.read().decode()
+        except OSError as error:
+            return 0, str(error)
+        finally:
+            connection.close()
+
+    def _start(self, name: str, arguments: list[str], *, wait: bool) -> Process:
+        # Its own rights and nothing else: not the administrator's kubeconfig, no proxy of the caller's.
+        kubeconfig = self._kubeconfig(name)
+        environment = {
+            "PATH": os.environ.get("PATH", ""),
+            "PYTHONPATH": str(ROOT / "operator"),
+            "PYTHONUNBUFFERED": "1",
+            "HOME": str(self._directory),
+            "LANG": "C.UTF-8",
+        }
+        process = processes.start(
+            name,
+            [sys.executable, "-m", "apostille.cli.main", *arguments, f"--kubeconfig={kubeconfig}"],
+            self._directory,
+            env=environment,
+            ready=self.ready if wait else None,
+            timeout=READY_SECONDS,
+            keep_log=True,
+        )
+        self._running[name] = process
+        return process
+
+    def _kubeconfig(self, account: str) -> Path:
+        path = self.control_plane.directory / f"serviceaccount-{NAMESPACE}-{account}.kubeconfig"
+        try:
+            return self.control_plane.service_account_kubeconfig(NAMESPACE, account, seconds=TOKEN_SECONDS)
+        except (APIError, OSError):
+            # A process that is started while the API server is down has the token of its last start.
+            if path.exists():
+                return path
+            raise
+
+
+def conditions(raw: dict[str, Any]) -> dict[str, tuple[str, str]]:
+    """Condition type to (status, reason) of an object's status."""
+    found = (raw.get("status") or {}).get("conditions") or ()
+    return {condition["type"]: (condition["status"], condition["reason"]) for condition in found}
