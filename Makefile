@@ -1,0 +1,53 @@
+# Everything one runs in this repository. `make help` lists it.
+.DEFAULT_GOAL := help
+.PHONY: help demo demo-down test e2e soak bench lint format generate lock clean
+
+# Test workers: tests wait for API servers more than they compute.
+WORKERS ?= auto
+PYTEST := hack/python -m pytest -n $(WORKERS) --dist loadgroup
+
+help: ## List the targets
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+demo: ## The main job on real input: a real API server, two YAML files, a pod that lists a bucket
+	@hack/demo up
+
+demo-down: ## Stop the demo and remove everything of it
+	@hack/demo down
+
+test: ## Unit, golden, property and integration tests on real API servers
+	@hack/testbed build
+	@$(PYTEST) -m "not e2e and not soak"
+
+e2e: ## The long forms: kills, outages, races, the demo end to end
+	@hack/testbed build
+	@$(PYTEST) -m "e2e and not soak"
+
+soak: ## Very long forms, not in CI
+	@hack/testbed build
+	@HYPOTHESIS_PROFILE=soak $(PYTEST) -m "soak or property" --timeout 7200
+
+bench: ## Baseline and ours side by side in one run, as a table and as JSON
+	@hack/testbed build
+	@hack/bench
+
+lint: ## Style, types, import contracts, generated files
+	@hack/python -m ruff check .
+	@hack/python -m ruff format --check --quiet .
+	@hack/python -m mypy
+	@hack/python -c 'import sys; from importlinter.cli import lint_imports_command as lint; sys.exit(lint())'
+	@hack/generate --check
+
+format: ## Bring the code into shape
+	@hack/python -m ruff check --fix --quiet .
+	@hack/python -m ruff format --quiet .
+
+generate: ## Write what is generated from the code: kinds, reference pages
+	@hack/generate
+
+lock: ## Pin the development environment anew, keeping versions that still fit; needs uv
+	@uv pip compile -q pyproject.toml --all-extras --group dev --generate-hashes --no-annotate --no-header --universal -o locks/dev.txt
+
+clean: ## Remove what tools left in the checkout; the cache stays
+	@rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist build out
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
