@@ -133,12 +133,12 @@ def _log(webhook: str, request: Mapping[str, Any], response: Mapping[str, Any]) 
             "webhook": webhook,
             "uid": request["uid"],
             "namespace": request.get("namespace", ""),
-            "name": request.get("name")
+            "object": request.get("name")
             or ((request.get("object") or {}).get("metadata") or {}).get("generateName", ""),
             "operation": request.get("operation", ""),
             "allowed": response["allowed"],
             "patched": "patch" in response,
-            "message": (response.get("status") or {}).get("message", "")[:512],
+            "refusal": (response.get("status") or {}).get("message", "")[:512],
         },
     )
 
