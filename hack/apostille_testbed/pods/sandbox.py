@@ -205,7 +205,9 @@ class Sandbox:
                 outputs=[str(path) for path in outputs],
             )
             try:
-                code = await asyncio.wait_for(self.wait(message["pid"]), seconds)
+                # Not wait_for: before Python 3.12 it swallows a cancellation that comes with the result.
+                async with asyncio.timeout(seconds):
+                    code = await self.wait(message["pid"])
             except (TimeoutError, asyncio.CancelledError):
                 with contextlib.suppress(SandboxError):
                     await self.signal(message["pid"], 9)
