@@ -105,8 +105,9 @@ def _allowed(binding: WorkloadBinding, trust: FederationTrust, account: ServiceA
     elif not any(account.name in allow.service_accounts for allow in in_namespace):
         yield catalogue.NOT_ALLOWED.at(
             path,
-            f"FederationTrust {trust.name} does not allow service account {account.name} of namespace {account.namespace}"
-            f" (allowed there: {_some(name for allow in in_namespace for name in allow.service_accounts)})",
+            f"FederationTrust {trust.name} does not allow service account {account.name} of namespace "
+            f"{account.namespace} (allowed there: "
+            f"{_some(name for allow in in_namespace for name in allow.service_accounts)})",
         )
 
 
@@ -132,8 +133,8 @@ def _target(binding: WorkloadBinding, trust: FederationTrust) -> Iterable[Findin
         if mine and not any(wanted in allow.targets for allow in mine):
             yield catalogue.NOT_ALLOWED.at(
                 path,
-                f"FederationTrust {trust.name} does not allow {account.name} of namespace {account.namespace} to take on "
-                f"{wanted} (allowed: {_some(target for allow in mine for target in allow.targets)})",
+                f"FederationTrust {trust.name} does not allow {account.name} of namespace {account.namespace} to take "
+                f"on {wanted} (allowed: {_some(target for allow in mine for target in allow.targets)})",
             )
 
 

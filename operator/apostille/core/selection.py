@@ -11,6 +11,8 @@ import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
+import msgspec
+
 from apostille.core.settings import ClusterSettings
 from apostille.model import names
 from apostille.model.identity import ServiceAccount
@@ -218,7 +220,9 @@ def kinds_webhooks(settings: ClusterSettings) -> Document:
                 "timeoutSeconds": KINDS_TIMEOUT,
                 "sideEffects": "None",
                 "matchPolicy": "Equivalent",
-                "matchConditions": [{"name": "spec", "expression": "oldObject == null || object.spec != oldObject.spec"}],
+                "matchConditions": [
+                    {"name": "spec", "expression": "oldObject == null || object.spec != oldObject.spec"}
+                ],
                 "rules": [
                     {
                         "apiGroups": [names.GROUP], "apiVersions": [names.VERSION],
@@ -238,7 +242,7 @@ def parse_pairs(expression: str) -> list[ServiceAccount]:
     if not (expression.startswith("[") and expression.endswith(_PAIRS_TAIL)):
         return []
     try:
-        literal = json.loads(expression[1 : -len(_PAIRS_TAIL)])
-        return [ServiceAccount(namespace, str(name)) for namespace, accounts in literal.items() for name in accounts]
-    except (ValueError, AttributeError, TypeError):
+        literal = msgspec.json.decode(expression[1 : -len(_PAIRS_TAIL)], type=dict[str, list[str]])
+    except msgspec.DecodeError:
         return []
+    return [ServiceAccount(namespace, name) for namespace, accounts in literal.items() for name in accounts]
