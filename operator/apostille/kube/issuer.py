@@ -42,6 +42,7 @@ async def discover(client: Client, namespace: str, service_account: str) -> Issu
     return Issuer(
         url=url,
         key_ids=tuple(sorted(str(key.get("kid", "")) for key in keys.get("keys") or ())),
+        algorithms=tuple(sorted({str(key["alg"]) for key in keys.get("keys") or () if key.get("alg")})) or ("RS256",),
         api_audiences=tuple(sorted([audiences] if isinstance(audiences, str) else audiences)),
     )
 

@@ -63,4 +63,17 @@ NOT_ALLOWED = Rule(
     "Ask the owner of the trust to name it in spec.allow, or use one that is named",
 )  # fmt: skip
 
+URL_FORM = Rule(
+    "APO501", "X-URL-FORM", Severity.BROKEN, "The address is not one that can be used",
+    "Write https://HOST or https://HOST:PORT, without path, query or user",
+)  # fmt: skip
+URL_REFUSED = Rule(
+    "APO502", "X-URL-ALLOWLIST", Severity.DENY, "Assertions must not be sent to this address",
+    "Name the relying party's own address; which ones are allowed is a setting of the installation",
+)  # fmt: skip
+CA_BUNDLE = Rule(
+    "APO503", "X-CA-BUNDLE", Severity.BROKEN, "The CA bundle is not one",
+    "Paste the PEM certificates of the authority that signed the relying party's certificate, and nothing else",
+)  # fmt: skip
+
 GENERIC: tuple[Rule, ...] = tuple(value for value in list(globals().values()) if isinstance(value, Rule))
