@@ -111,8 +111,8 @@ class Pod:
                 return container
         raise KeyError(name)
 
-    def log_file(self, container: Container) -> Path:
-        return self.logs / f"{container.name}.{container.restarts}.log"
+    def log_file(self, container: Container, *, previous: bool = False) -> Path:
+        return self.logs / f"{container.name}.{container.restarts - previous}.log"
 
     async def refresh_tokens(self) -> list[str]:
         """Asks for every token again, as a restarted kubelet does; returns the FailedMount messages."""

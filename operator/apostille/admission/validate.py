@@ -66,7 +66,8 @@ class Validate:
 
 
 def _verdict(request: Mapping[str, Any], findings: Sequence[Finding], extra: Sequence[str] = ()) -> dict[str, Any]:
-    """All refusals, each on its line; without any, the warnings."""
+    """The first refusal of each field, one a line; without any, the warnings."""
     if refused := refusals(findings):
-        return answer(request, denial="\n".join(str(finding) for finding in refused))
+        told = {finding.path: finding for finding in reversed(refused)}
+        return answer(request, denial="\n".join(str(told[path]) for path in dict.fromkeys(f.path for f in refused)))
     return answer(request, warnings=[*extra, *(as_warning(finding) for finding in warnings(findings))])

@@ -37,6 +37,9 @@ def judge_trust(trust: FederationTrust, others: Iterable[FederationTrust], conte
         findings += checks.namespace(allow.namespace, f"{path}.namespace", context.own_namespace)
         for j, name in enumerate(allow.service_accounts):
             findings += checks.service_account(allow.namespace, name, f"{path}.serviceAccounts[{j}]")
+            findings += party.check_subject(
+                ServiceAccount(allow.namespace, name).subject, f"{path}.serviceAccounts[{j}]"
+            )
         for j, target in enumerate(allow.targets):
             findings += party.check_target_id(view, target, f"{path}.targets[{j}]")
     findings += checks.lifetime(trust.spec.ceilings.assertion_seconds, "spec.ceilings.assertionSeconds")
@@ -84,7 +87,9 @@ def judge_binding(binding: WorkloadBinding, trust: FederationTrust | None, conte
         path = f"spec.subject.serviceAccountNames[{i}]"
         findings += checks.service_account(binding.namespace, name, path)
         if trust is not None:
-            findings += _allowed(binding, trust, ServiceAccount(binding.namespace, name), path)
+            account = ServiceAccount(binding.namespace, name)
+            findings += trust.party.check_subject(account.subject, path)
+            findings += _allowed(binding, trust, account, path)
     ceiling = None
     if trust is not None:
         findings += _target(binding, trust)

@@ -72,7 +72,7 @@ class World:
     @property
     def next_change(self) -> datetime | None:
         """When time alone changes anything."""
-        phases = [one.phase for one in (*self.trusts.values(), *self.bindings)]
+        phases = [*(trust.phase for trust in self.trusts.values()), *(binding.phase for binding in self.bindings)]
         times = [phase.next_change for phase in phases if phase is not None and phase.next_change is not None]
         return min(times, default=None)
 
