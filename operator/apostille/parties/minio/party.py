@@ -57,6 +57,10 @@ class MinIO:
         """MINIO-TARGET-FORM."""
         yield from rules.target(trust, target, path)
 
+    def check_subject(self, subject: str, path: str) -> Iterator[Finding]:
+        """MINIO-SUBJECT-FORM."""
+        yield from rules.subject(subject, path)
+
     def findings(self, trust: TrustView, bindings: Sequence[BindingView], issuer: Issuer | None) -> Iterator[Finding]:
         """Audience, CA, declared policies, and what one subject would get."""
         settings: MinIOTrust = trust.settings

@@ -38,8 +38,13 @@ SECRET = Rule(
     "MIN204", "MINIO-SECRET", Severity.WARN, "The server must have a client secret that nobody knows",
     "Start the server with MINIO_IDENTITY_OPENID_CLIENT_SECRET set to at least 32 random bytes and keep them nowhere",
 )  # fmt: skip
-RULES: tuple[Rule, ...] = (TARGET_FORM, POLICY_BROAD, POLICY_TWICE, ONE_POLICY, AUD_ONLY, AUD_FORM, SECRET)
+SUBJECT_FORM = Rule(
+    "MIN205", "MINIO-SUBJECT-FORM", Severity.BROKEN, "The subject is longer than MinIO can store",
+    "Give the service account a shorter name: with its namespace it has at most 232 characters",
+)  # fmt: skip
+RULES: tuple[Rule, ...] = (TARGET_FORM, POLICY_BROAD, POLICY_TWICE, ONE_POLICY, AUD_ONLY, AUD_FORM, SECRET, SUBJECT_FORM)
 
+_MAX_NAME = 255  # a policy is a folder in the server's storage
 _BUCKETS = "arn:aws:s3:::"
 
 
@@ -58,6 +63,12 @@ def target(trust: TrustView, value: str, path: str) -> Iterator[Finding]:
     if not is_policy_name(value) or settings.policy(value) is None:
         known = ", ".join(sorted(policy.name for policy in settings.policies))
         yield TARGET_FORM.at(path, f"{value!r} is not a policy of trust {trust.name} (there are {known})")
+
+
+def subject(value: str, path: str) -> Iterator[Finding]:
+    """MINIO-SUBJECT-FORM."""
+    if len(value) > _MAX_NAME:
+        yield SUBJECT_FORM.at(path, f"{value!r} has {len(value)} characters, a policy's name at most {_MAX_NAME}")
 
 
 def policies(settings: MinIOTrust, path: str) -> Iterator[Finding]:

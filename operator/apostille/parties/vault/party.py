@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from apostille.model.finding import Finding
 from apostille.model.identity import Issuer
@@ -57,6 +57,10 @@ class Vault:
     def check_target_id(self, trust: TrustView, target: str, path: str) -> Iterator[Finding]:
         """VLT-TARGET-FORM."""
         yield from rules.target(target, path)
+
+    def check_subject(self, subject: str, path: str) -> Iterable[Finding]:
+        """None: Vault takes every subject that Kubernetes has."""
+        return ()
 
     def findings(self, trust: TrustView, bindings: Sequence[BindingView], issuer: Issuer | None) -> Iterator[Finding]:
         """Audience, CA, declared roles, and the documents that would be rendered."""
