@@ -27,7 +27,7 @@ def webhooks(configurations: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
 def test_the_expression_is_this_text() -> None:
     assert pairs_expression(pairs("b/y", "a/z", "a/x")) == (
         '[{"a": ["x", "z"], "b": ["y"]}].exists(m, request.namespace in m && '
-        "object.spec.serviceAccountName in m[request.namespace])"
+        "has(object.spec.serviceAccountName) && object.spec.serviceAccountName in m[request.namespace])"
     )
 
 

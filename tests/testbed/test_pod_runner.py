@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from apostille_testbed import ControlPlane
-from apostille_testbed.pods import PodRunner
+from apostille_testbed import control_plane as start
+from apostille_testbed.pods import Image, PodRunner
 from apostille_testbed.pods.api import ApiError
 from testbed.pod_runner_scene import (
     AUDIENCE,
@@ -190,18 +191,15 @@ def test_a_deleted_pod_gets_its_signal_then_goes(runner: PodRunner, world: Scene
 
 
 def test_an_image_that_is_not_known_is_not_run(world: Scene) -> None:
-    from apostille_testbed.pods import Image
-
     with world.runner(images={"known:*": Image(entrypoint=["sh", "-c"], cmd=["echo by default"])}) as runner:
-        unknown = container("app", "true")
-        known = {"name": "app", "image": "known:1"}
-        world.create(pod("p", unknown))
-        world.create(pod("q", known, restartPolicy="Never"))
+        world.create(pod("q", {"name": "app", "image": "known:1"}, restartPolicy="Never"))
+        runner.wait(world.namespace, "q", "Succeeded")
+        assert runner.logs(world.namespace, "q", "app") == "by default\n"
+
+        world.create(pod("p", container("app", "true")))
         until(lambda: world.events("p", "Failed"), "the Event says so")
         told = world.pod("p")["status"]["containerStatuses"][0]["state"]["waiting"]
         assert told["reason"] == "ErrImagePull"
-        runner.wait(world.namespace, "q", "Succeeded")
-        assert runner.logs(world.namespace, "q", "app") == "by default\n"
 
 
 def test_a_refused_renewal_leaves_the_old_token_and_an_event(runner: PodRunner, world: Scene) -> None:
@@ -254,3 +252,24 @@ def test_kubectl_logs_reads_a_container(runner: PodRunner, world: Scene) -> None
     ]
 
     assert shown == ["second\n", "", "first\n"]
+
+
+@pytest.mark.e2e
+def test_pods_outlive_their_api_server_and_follow_it_again(tmp_path: Path) -> None:
+    with start() as own, scene(own, own.create_namespace("outage"), tmp_path) as world, world.runner() as runner:
+        app = container("app", SLEEP, ("files", "/f"))
+        world.create(pod("p", app, volumes=[_annotated("files")], annotations={FILE: "one"}))
+        before = runner.wait(world.namespace, "p", "Ready")
+        assert before is not None
+
+        own.stop_apiserver(grace=0)
+        assert _read(runner, world, "p", "/f/config") == "one"
+        own.start_apiserver()
+        world.call("PATCH", world.core("pods", "p"), {"metadata": {"annotations": {FILE: "two"}}})
+
+        until(lambda: _read(runner, world, "p", "/f/config") == "two", "the new content is there")
+        after = world.pod("p")
+        assert _restarts(after) == 0
+        assert after["metadata"]["uid"] == before["metadata"]["uid"]
+        world.create(pod("q", container("app", "true"), restartPolicy="Never"))
+        runner.wait(world.namespace, "q", "Succeeded")

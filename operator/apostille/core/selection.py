@@ -22,8 +22,12 @@ SHARD_CODE_POINTS = 60_000
 # A binding is answered once the pods that its trust allows are asked about, which takes seconds on a busy API server.
 BOUND_TIMEOUT, ALLOWED_TIMEOUT, PROBE_TIMEOUT, KINDS_TIMEOUT = 10, 5, 3, 20
 
-# Without its first half an unknown namespace would be an *error*, which a webhook that fails closed makes a refusal.
-_PAIRS_TAIL = "].exists(m, request.namespace in m && object.spec.serviceAccountName in m[request.namespace])"
+# Without its first half an unknown namespace, and without its second a mirror pod, which has no service account, would
+# be an *error*, which a webhook that fails closed makes a refusal.
+_PAIRS_TAIL = (
+    "].exists(m, request.namespace in m && has(object.spec.serviceAccountName) && "
+    "object.spec.serviceAccountName in m[request.namespace])"
+)
 
 Document = dict[str, Any]
 Pairs = Collection[ServiceAccount]
