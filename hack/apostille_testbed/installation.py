@@ -62,7 +62,7 @@ class Installation:
         return self._start(
             ADMISSION,
             ["admission", "--host=127.0.0.1", f"--port={self._port}", f"--certificate={certificate}", f"--key={key}",
-             f"--exchange-image={self._exchange_image}"],
+             f"--exchange-image={self._exchange_image}", "--allow-loopback"],
             wait=wait,
         )  # fmt: skip
 
@@ -70,7 +70,7 @@ class Installation:
         """Starts the controller. Whether it works shows in the cluster: conditions of trusts and bindings."""
         return self._start(
             CONTROLLER,
-            ["controller", f"--admission-url={self.url}", f"--ca-bundle={self.control_plane.ca}"],
+            ["controller", f"--admission-url={self.url}", f"--ca-bundle={self.control_plane.ca}", "--allow-loopback"],
             wait=False,
         )
 

@@ -47,7 +47,7 @@ class Controller:
         identity = f"{socket.gethostname()}_{os.getpid()}"
         self.lease = Lease(client, settings.own_namespace, CONTROLLER_LEASE, identity)
         self._pods: Reflector[PodFacts] = Reflector(client, PODS.path(), facts, self._pod_changed)
-        self.state = State(settings.own_namespace, self._pods)
+        self.state = State(settings.own_namespace, self._pods, settings.addresses)
         writer = StatusWriter(client, Recorder(client, identity))
         self._followers = Followers(client, self.state)
         self._cluster = ClusterReconciler(client, self.state, settings, self._followers.reconcile)

@@ -16,6 +16,7 @@ from apostille.kinds.workload_binding import WorkloadBinding
 from apostille.kube.reflector import Reflector
 from apostille.model.identity import Issuer, ServiceAccount
 from apostille.model.names import SYSTEM_NAMESPACES, TRUST_PLURAL
+from apostille.rules.addresses import AddressPolicy
 
 Key = tuple[str, str]
 
@@ -23,8 +24,9 @@ Key = tuple[str, str]
 class State:
     """Changed by events only, read by reconcilers. The world is worked out anew when something changed or time has."""
 
-    def __init__(self, own_namespace: str, pods: Reflector[PodFacts]) -> None:
+    def __init__(self, own_namespace: str, pods: Reflector[PodFacts], addresses: AddressPolicy | None = None) -> None:
         self.own_namespace, self.pods = own_namespace, pods
+        self._addresses = addresses or AddressPolicy()
         self.trusts: dict[str, FederationTrust] = {}
         self.bindings: dict[Key, WorkloadBinding] = {}
         self.invalid: dict[tuple[str, str, str], tuple[dict[str, Any], str]] = {}
@@ -37,7 +39,7 @@ class State:
     @property
     def context(self) -> Context:
         """For the rules."""
-        return Context(self.issuer, self.own_namespace)
+        return Context(self.issuer, self.own_namespace, self._addresses)
 
     def put(self, plural: str, raw: dict[str, Any]) -> None:
         """Takes over an object; one that does not fit the schema is kept aside and reported."""

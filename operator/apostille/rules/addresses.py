@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from apostille.model.finding import Finding
@@ -41,6 +41,19 @@ class AddressPolicy:
     hosts: tuple[str, ...] = ()
     networks: tuple[str, ...] = ()
     loopback: bool = False
+
+    @classmethod
+    def of(cls, written: Iterable[str], *, loopback: bool = False) -> AddressPolicy:
+        """From host names and CIDRs in any order. Raises ValueError naming the one that is neither."""
+        hosts, networks = [], []
+        for text in written:
+            if "/" in text or _literal(text) is not None:
+                networks.append(str(ipaddress.ip_network(text)))
+            elif _is_name(text.lower().removeprefix("*.")):
+                hosts.append(text.lower())
+            else:
+                raise ValueError(f"{text!r} is neither a host name nor a network")
+        return cls(tuple(hosts), tuple(networks), loopback)
 
 
 def address(url: str, path: str, policy: AddressPolicy, issuer: Issuer | None) -> Iterator[Finding]:
@@ -95,14 +108,14 @@ def _forbidden_address(literal: Address, policy: AddressPolicy) -> str:
                 return "a loopback address: in a pod it is the pod itself"
         elif found in _METADATA or found.is_link_local:
             return "link-local or a cloud's metadata service"
-        elif found.is_unspecified or found.is_multicast or (found.is_reserved and found is literal and _odd(found)):
+        elif found.is_unspecified or found.is_multicast or _is_reserved(found):
             return "not the address of one receiver"
     return ""
 
 
-def _odd(found: Address) -> bool:
-    # Python also calls the NAT64 prefix and mapped addresses reserved; what they embed is judged instead.
-    return not (isinstance(found, ipaddress.IPv6Address) and (found in _NAT64 or found.ipv4_mapped is not None))
+def _is_reserved(found: Address) -> bool:
+    # Of IPv6 Python calls also the prefixes reserved that embed IPv4 addresses; what they embed is judged instead.
+    return isinstance(found, ipaddress.IPv4Address) and found.is_reserved
 
 
 def _embedded(literal: Address) -> list[Address]:

@@ -67,7 +67,7 @@ class MinIO:
         where = "spec.relyingParty.minio"
         yield from rules.audience(trust.audience, "spec.audience")
         yield from addresses.ca_bundle(settings.ca_bundle, f"{where}.caBundle")
-        yield from rules.mode(settings, f"{where}.mode")
+        yield from rules.server(settings, where)
         yield from rules.policies(settings, f"{where}.policies")
         yield from rules.one_policy(settings, bindings, "spec.allow")
 

@@ -42,7 +42,9 @@ SUBJECT_FORM = Rule(
     "MIN205", "MINIO-SUBJECT-FORM", Severity.BROKEN, "The subject is longer than MinIO can store",
     "Give the service account a shorter name: with its namespace it has at most 232 characters",
 )  # fmt: skip
-RULES: tuple[Rule, ...] = (TARGET_FORM, POLICY_BROAD, POLICY_TWICE, ONE_POLICY, AUD_ONLY, AUD_FORM, SECRET, SUBJECT_FORM)
+RULES: tuple[Rule, ...] = (
+    TARGET_FORM, POLICY_BROAD, POLICY_TWICE, ONE_POLICY, AUD_ONLY, AUD_FORM, SECRET, SUBJECT_FORM,
+)  # fmt: skip
 
 _MAX_NAME = 255  # a policy is a folder in the server's storage
 _BUCKETS = "arn:aws:s3:::"
@@ -85,11 +87,11 @@ def policies(settings: MinIOTrust, path: str) -> Iterator[Finding]:
                     yield POLICY_BROAD.at(f"{path}[{i}].statements[{j}].resources[{k}]", f"{resource} is every bucket")
 
 
-def mode(settings: MinIOTrust, path: str) -> Iterator[Finding]:
-    """MINIO-SECRET, always: no document of ours can hold it; and MINIO-AUD-ONLY."""
+def server(settings: MinIOTrust, path: str) -> Iterator[Finding]:
+    """MINIO-SECRET, always, since no document of ours can hold it; and MINIO-AUD-ONLY."""
     yield SECRET.at(path, "the server also takes tokens signed with its client secret, for any subject")
     if settings.mode == "Role":
-        yield AUD_ONLY.at(path, "the subject of a token is not judged at the exchange")
+        yield AUD_ONLY.at(f"{path}.mode", "the subject of a token is not judged at the exchange")
 
 
 def one_policy(settings: MinIOTrust, bindings: Sequence[BindingView], path: str) -> Iterator[Finding]:
