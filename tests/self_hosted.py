@@ -36,9 +36,13 @@ def vault_trust(name: str = "vault-prod", settings: dict[str, Any] | None = None
     return trust(name, **(given | spec))
 
 
-def vault_binding(name: str = "db", namespace: str = "payments", role: str = "payments-reader", **spec: Any) -> WorkloadBinding:
+def vault_binding(
+    name: str = "db", namespace: str = "payments", role: str = "payments-reader", **spec: Any
+) -> WorkloadBinding:
     """A binding to a Vault role."""
-    return binding(name, namespace, **({"trustRef": {"name": "vault-prod"}, "target": {"vault": {"role": role}}} | spec))
+    return binding(
+        name, namespace, **({"trustRef": {"name": "vault-prod"}, "target": {"vault": {"role": role}}} | spec)
+    )
 
 
 LEDGER = [

@@ -25,7 +25,9 @@ def access(*bindings: Any, **spec: Any) -> documents.VaultAccess:
 
 
 def test_one_subject_is_bound_as_such_and_several_as_a_list() -> None:
-    made = access(vault_binding(), vault_binding("o", "orders", "orders"), vault_binding("p", "orders", "payments-reader"))
+    made = access(
+        vault_binding(), vault_binding("o", "orders", "orders"), vault_binding("p", "orders", "payments-reader")
+    )
     assert list(made.roles) == ["orders", "payments-reader"]
     one, several = made.roles["orders"], made.roles["payments-reader"]
     assert (one["bound_subject"], one["bound_claims"]) == (ORDERS, {})
@@ -99,7 +101,9 @@ def test_the_recipe_of_the_sidecar() -> None:
 def test_another_role_is_for_running_pods_another_server_is_not() -> None:
     here = pod_plan(vault_trust(), vault_binding())
     role = pod_plan(vault_trust(), vault_binding(role="orders"))
-    server = pod_plan(vault_trust(settings={"address": "https://other.example"}, audience=VAULT_AUDIENCE), vault_binding())
+    server = pod_plan(
+        vault_trust(settings={"address": "https://other.example"}, audience=VAULT_AUDIENCE), vault_binding()
+    )
     assert (role.frozen.digest, role.live) != (here.frozen.digest, here.live)
     assert role.frozen.digest == here.frozen.digest
     assert server.frozen.digest != here.frozen.digest
@@ -125,8 +129,8 @@ def test_declarations(settings: dict[str, Any], spec: dict[str, Any], rules: lis
 
 @pytest.mark.parametrize(
     ("name", "good"),
-    [("payments-reader", True), ("a", True), ("a.b_c-1", True), ("a" * 128, True), ("A", False), ("", False), ("*", False),
-     ("a/b", False), ("a" * 129, False), ("a b", False), ("-a", False), ("a\n", False), ("rôle", False)],
+    [("payments-reader", True), ("a", True), ("a.b_c-1", True), ("a" * 128, True), ("A", False), ("", False),
+     ("*", False), ("a/b", False), ("a" * 129, False), ("a b", False), ("-a", False), ("a\n", False), ("rôle", False)],
 )  # fmt: skip
 def test_targets(name: str, good: bool) -> None:
     assert [f.rule.id for f in PARTY.check_target_id(vault_trust().view, name, "p")] == ([] if good else ["VLT101"])
@@ -192,8 +196,8 @@ def test_durations_that_cannot_be_read_count_as_set(value: Any, expected: int) -
 
 @pytest.mark.parametrize(
     ("pattern", "value", "expected"),
-    [("*", "a:b/c", True), ("", "", True), ("", "a", False), ("a*", "ab", True), ("*b", "ab", True), ("a?", "ab", False),
-     ("a.c", "abc", False), ("s:*:r", "s:x:y:r", True), ("[ab]", "a", False)],
+    [("*", "a:b/c", True), ("", "", True), ("", "a", False), ("a*", "ab", True), ("*b", "ab", True),
+     ("a?", "ab", False), ("a.c", "abc", False), ("s:*:r", "s:x:y:r", True), ("[ab]", "a", False)],
 )  # fmt: skip
 def test_globs_have_one_special_character(pattern: str, value: str, expected: bool) -> None:
     assert glob(pattern, value) is expected

@@ -110,7 +110,7 @@ def test_what_is_not_an_address_is_refused(url: str) -> None:
         "metadata.google.internal",
         "metadata",
         "instance-data",
-        "0.0.0.0",
+        "0.0.0.0",  # noqa: S104
         "[::]",
         "224.0.0.1",
         "[ff02::1]",
@@ -133,7 +133,7 @@ def test_loopback_is_a_tests_privilege_and_nothing_else_comes_with_it() -> None:
     policy = AddressPolicy(loopback=True)
     for host in ("127.0.0.1", "[::1]", "localhost", "vault.localhost"):
         assert rules(f"https://{host}:8200", policy) == []
-    for host in ("169.254.169.254", "[fe80::1]", "0.0.0.0", "metadata", "kubernetes.default.svc"):
+    for host in ("169.254.169.254", "[fe80::1]", "[::]", "metadata", "kubernetes.default.svc"):
         assert rules(f"https://{host}", policy) == ["APO502"]
 
 
@@ -160,7 +160,9 @@ def test_the_installations_list(host: str, allowed: bool) -> None:
 
 
 def test_the_list_never_allows_what_is_always_refused() -> None:
-    policy = AddressPolicy.of(["169.254.0.0/16", "0.0.0.0/0", "*.google.internal", "kubernetes.default.svc", "127.0.0.1"])
+    policy = AddressPolicy.of(
+        ["169.254.0.0/16", "0.0.0.0/0", "*.google.internal", "kubernetes.default.svc", "127.0.0.1"]
+    )
     for host in ("169.254.169.254", "127.0.0.1", "metadata.google.internal", "kubernetes.default.svc"):
         assert rules(f"https://{host}", policy) == ["APO502"]
 

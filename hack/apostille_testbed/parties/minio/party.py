@@ -83,6 +83,8 @@ class MinIOParty:
         if site is not None:
             shutil.copy(site.ca, certificates / "CAs" / "issuers.crt")
         self._root = Credentials("root", secrets.token_urlsafe(24))
+        # Its own: what a session has read of botocore's models serves all its clients.
+        self._session = boto3.session.Session()
         self._openid: dict[str, str] = {}
         self._process: processes.Process | None = None
 
@@ -166,7 +168,9 @@ class MinIOParty:
             wanted != {name: value for name, value in self._openid.items() if name != _SECRET}
             or client_secret is not None
         ):
-            self._openid = wanted | {_SECRET: secrets.token_urlsafe(48) if client_secret is None else client_secret}
+            secret = secrets.token_urlsafe(48) if client_secret is None else client_secret
+            # A secret alone would be taken for a provider without a URL.
+            self._openid = {**wanted, _SECRET: secret} if wanted else {}
             self.stop()
             self.start()
         policies = json.loads(files["policies.json"])
@@ -185,7 +189,7 @@ class MinIOParty:
 
     def s3(self, credentials: Credentials) -> Any:
         """An S3 client with these credentials."""
-        return boto3.session.Session().client(
+        return self._session.client(
             "s3",
             endpoint_url=self.url,
             region_name=_REGION,
