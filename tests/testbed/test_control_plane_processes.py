@@ -140,6 +140,7 @@ def test_clear_leaves_a_process_that_only_has_the_noted_id(tmp_path: Path) -> No
 
 
 @pytest.mark.integration
+@pytest.mark.e2e
 def test_the_next_start_clears_a_killed_control_plane_and_leaves_a_living_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
