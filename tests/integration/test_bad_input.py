@@ -407,7 +407,7 @@ def test_a_copy_under_an_account_elsewhere_is_refused_its_token(settled: Team, r
         "pods \"copy-stranger\" is forbidden: ValidatingAdmissionPolicy 'apostille-pods-enforce-0' with binding "
         "'apostille-pods-enforce-0' denied request: spec.volumes: volume apostille-token-s3-reader projects a token "
         f"that no live WorkloadBinding grants to service account stranger of namespace {settled.ns}; declare a binding "
-        "and leave the volume to Apostille, or remove it"
+        "and leave the volume to Apostille, or remove it [APO501]"
     )
 
 
@@ -426,13 +426,13 @@ def test_kubectl_debug_copies_are_rewritten_too(settled: Team, running: Json, cl
 
 
 UNBOUND, LONG, BESIDE, STRANGER = (
-    "spec.boundObjectRef: a token for audience AUD must be bound to a Pod, so that it ends with it",
+    "spec.boundObjectRef: a token for audience AUD must be bound to a Pod, so that it ends with it [APO502]",
     "spec.expirationSeconds: 86400 is over the 3600 seconds that are granted to service account reader of namespace "
-    "OURS for audience AUD",
+    "OURS for audience AUD [APO503]",
     "spec.audiences: AUD must be requested alone, not beside other audiences: each receiver could replay the token to "
     "the others [APO104]",
     "spec.audiences: no live WorkloadBinding grants service account {} of namespace OURS tokens for audience AUD; "
-    "declare one, or see why it ended: kubectl get wbind -n OURS",
+    "declare one, or see why it ended: kubectl get wbind -n OURS [APO501]",
 )
 
 
