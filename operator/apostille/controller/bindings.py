@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from datetime import UTC, datetime
 
-from apostille.controller.queue import seconds_until
 from apostille.controller.state import State
 from apostille.controller.writer import StatusWriter
 from apostille.core.pod_plan import pod_plan

@@ -7,7 +7,6 @@ import logging
 import random
 import time
 from collections.abc import Awaitable, Callable, Hashable
-from datetime import UTC, datetime
 from typing import Generic, TypeVar
 
 from apostille.telemetry import metrics
@@ -17,11 +16,6 @@ K = TypeVar("K", bound=Hashable)
 log = logging.getLogger(__name__)
 
 FIRST_BACKOFF, MAX_BACKOFF = 0.2, 30.0
-
-
-def seconds_until(moment: datetime | None) -> float | None:
-    """Until just after ``moment``, as ``work`` returns it; None for never."""
-    return None if moment is None else max(0.0, (moment - datetime.now(UTC)).total_seconds()) + 0.05
 
 
 class Queue(Generic[K]):
