@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("isolation")]
+pytestmark = [pytest.mark.integration, pytest.mark.e2e, pytest.mark.usefixtures("isolation")]
 
 
 def test_the_example_runs(capsys: pytest.CaptureFixture[str]) -> None:
