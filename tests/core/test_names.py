@@ -95,7 +95,8 @@ def test_the_kinds_are_called_and_shown_like_this() -> None:
         ),
         "workloadbindings.apostille.dev": (
             ["wbind"], ["apostille"],
-            ["Trust", "Target", "Pods", "Injected", "Stale", "Missing", "Ready", "Reason", "Age", "Message", "Audience"],
+            ["Trust", "Target", "Pods", "Injected", "Stale", "Missing", "Ready", "Reason", "Age", "Message",
+             "Audience"],
         ),
     }  # fmt: skip
 
