@@ -117,7 +117,7 @@ def _up(options: argparse.Namespace, say: Console) -> None:
     if options.foreground:
         _serve(options, say)
         return
-    state = None if options.id in instances.live() else _start_detached(options)
+    state = None if options.id in instances.live() else _start_detached(options, say)
     if state is None:
         state = _published(options.id, options.apostille)
         for wanted, has, what in (
@@ -132,8 +132,9 @@ def _up(options: argparse.Namespace, say: Console) -> None:
     say(f'use it: eval "$(hack/testbed env{name})"   stop it: hack/testbed down{name}')
 
 
-def _start_detached(options: argparse.Namespace) -> dict[str, Any] | None:
+def _start_detached(options: argparse.Namespace, say: Console) -> dict[str, Any] | None:
     """What the new instance has published; None: another `up` was faster."""
+    say(f"{options.id}: starting, usually {'5–20' if options.apostille else '2–8'} s")
     instances.folder().mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "apostille_testbed", "up", options.id, "--foreground", f"--log={_LOG}"]
     command += ["--controller-manager"] if options.controller_manager else []

@@ -159,7 +159,7 @@ def test_a_limit_ranges_defaults_stay_in_our_container() -> None:
          None, 0o644),
         ({"securityContext": {"fsGroup": 2000}}, [{"name": "app"}], None, 0o640),
         ({"securityContext": {"fsGroup": 2000, "runAsUser": 1000}}, [{"name": "app"}], 1000, 0o600),
-        ({"securityContext": {"runAsUser": 0}}, [{"name": "app"}], None, 0o644),
+        ({"securityContext": {"runAsUser": 0}}, [{"name": "app"}], 65532, 0o644),
         # A mesh proxy is given no credentials.
         ({"securityContext": {"runAsUser": 7}},
          [{"name": "app"}, {"name": "istio-proxy", "securityContext": {"runAsUser": 1337}}],

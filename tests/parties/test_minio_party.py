@@ -129,7 +129,7 @@ def test_botocores_shortest_role_arn_is_reached_by_every_name() -> None:
         ({}, {"audience": "vault"}, ["APO105", "MIN204"]),
         ({}, {"audience": "a'b"}, ["MIN203", "MIN204"]),
         ({}, {"audience": "a$b"}, ["MIN203", "MIN204"]),
-        ({"caBundle": "no"}, {}, ["APO503", "MIN204"]),
+        ({"caBundle": "no"}, {}, ["APO603", "MIN204"]),
     ],
 )
 def test_declarations(settings: dict[str, Any], spec: dict[str, Any], rules: list[str]) -> None:

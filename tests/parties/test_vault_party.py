@@ -119,7 +119,7 @@ def test_another_role_is_for_running_pods_another_server_is_not() -> None:
         ({}, {"audience": "vault"}, ["APO107"]),
         ({}, {"audience": "sts.amazonaws.com"}, ["APO105"]),
         ({}, {"audience": "api://AzureADTokenExchange"}, ["APO105"]),
-        ({"caBundle": "no"}, {}, ["APO503"]),
+        ({"caBundle": "no"}, {}, ["APO603"]),
     ],
 )
 def test_declarations(settings: dict[str, Any], spec: dict[str, Any], rules: list[str]) -> None:

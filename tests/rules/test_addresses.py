@@ -82,7 +82,7 @@ def test_addresses_that_can_be_a_partys(url: str) -> None:
     ],
 )
 def test_what_is_not_an_address_is_refused(url: str) -> None:
-    assert rules(url) == ["APO501"]
+    assert rules(url) == ["APO601"]
 
 
 @pytest.mark.parametrize(
@@ -125,8 +125,8 @@ def test_what_is_not_an_address_is_refused(url: str) -> None:
     ],
 )
 def test_where_no_assertion_may_ever_go(host: str) -> None:
-    assert rules(f"https://{host}") == ["APO502"]
-    assert rules(f"https://{host}:8443") == ["APO502"]
+    assert rules(f"https://{host}") == ["APO602"]
+    assert rules(f"https://{host}:8443") == ["APO602"]
 
 
 def test_loopback_is_a_tests_privilege_and_nothing_else_comes_with_it() -> None:
@@ -134,7 +134,7 @@ def test_loopback_is_a_tests_privilege_and_nothing_else_comes_with_it() -> None:
     for host in ("127.0.0.1", "[::1]", "localhost", "vault.localhost"):
         assert rules(f"https://{host}:8200", policy) == []
     for host in ("169.254.169.254", "[fe80::1]", "[::]", "metadata", "kubernetes.default.svc"):
-        assert rules(f"https://{host}", policy) == ["APO502"]
+        assert rules(f"https://{host}", policy) == ["APO602"]
 
 
 @pytest.mark.parametrize(
@@ -156,7 +156,7 @@ def test_loopback_is_a_tests_privilege_and_nothing_else_comes_with_it() -> None:
 )
 def test_the_installations_list(host: str, allowed: bool) -> None:
     policy = AddressPolicy.of(["vault.example", "*.minio.example", "10.1.0.0/16", "fd00:1::/32"])
-    assert rules(f"https://{host}", policy) == ([] if allowed else ["APO502"])
+    assert rules(f"https://{host}", policy) == ([] if allowed else ["APO602"])
 
 
 def test_the_list_never_allows_what_is_always_refused() -> None:
@@ -164,7 +164,7 @@ def test_the_list_never_allows_what_is_always_refused() -> None:
         ["169.254.0.0/16", "0.0.0.0/0", "*.google.internal", "kubernetes.default.svc", "127.0.0.1"]
     )
     for host in ("169.254.169.254", "127.0.0.1", "metadata.google.internal", "kubernetes.default.svc"):
-        assert rules(f"https://{host}", policy) == ["APO502"]
+        assert rules(f"https://{host}", policy) == ["APO602"]
 
 
 @pytest.mark.parametrize("text", ["10.0.0.1/8", "a b", "http://x", "*", "*.*.example", "", "10.0.0.0/99"])
@@ -180,7 +180,7 @@ def test_every_spelling_of_an_ipv4_address_is_judged_like_it(number: int) -> Non
     assert rules(f"https://[::ffff:{plain}]") == verdict
     assert rules(f"https://[64:ff9b::{plain}]") == verdict
     for other in (str(number), hex(number), oct(number).replace("0o", "0")):
-        assert rules(f"https://{other}") == ["APO501"]
+        assert rules(f"https://{other}") == ["APO601"]
 
 
 CERTIFICATE = "-----BEGIN CERTIFICATE-----\nQUJD\nREVG\n-----END CERTIFICATE-----\n"
@@ -205,5 +205,5 @@ CERTIFICATE = "-----BEGIN CERTIFICATE-----\nQUJD\nREVG\n-----END CERTIFICATE----
 )
 def test_ca_bundles(pem: str, good: bool) -> None:
     found = list(ca_bundle(pem, "spec.caBundle"))
-    assert [finding.rule.id for finding in found] == ([] if good else ["APO503"])
+    assert [finding.rule.id for finding in found] == ([] if good else ["APO603"])
     assert all("QUJD" not in str(finding) for finding in found)

@@ -190,6 +190,28 @@ def test_a_deleted_pod_gets_its_signal_then_goes(runner: PodRunner, world: Scene
     runner.wait(world.namespace, "p", "deleted")
 
 
+def test_a_deleted_pods_sidecar_ends_after_its_containers(runner: PodRunner, world: Scene) -> None:
+    app = container("app", "trap 'sleep 0.3; touch /m/ended; exit 0' TERM; while :; do sleep 0.05; done", ("m", "/m"))
+    wait = "trap 'test -e /m/ended; exit' TERM; while :; do sleep 0.05; done"
+    side = container("side", wait, ("m", "/m"), restartPolicy="Always")
+    made = pod("p", app, initContainers=[side], volumes=[{"name": "m", "emptyDir": {}}])
+    made["metadata"]["finalizers"] = ["test.example/read-it-first"]
+    world.create(made)
+    runner.wait(world.namespace, "p", "Ready")
+
+    world.call("DELETE", world.core("pods", "p"))
+
+    ended = runner.wait(world.namespace, "p", lambda found: (found or {})["status"]["phase"] in ("Succeeded", "Failed"))
+    assert ended is not None
+    codes = [
+        ended["status"][kind][0]["state"]["terminated"]["exitCode"]
+        for kind in ("containerStatuses", "initContainerStatuses")
+    ]
+    assert codes == [0, 0]
+    world.call("PATCH", world.core("pods", "p"), {"metadata": {"finalizers": None}})
+    runner.wait(world.namespace, "p", "deleted")
+
+
 def test_an_image_that_is_not_known_is_not_run(world: Scene) -> None:
     with world.runner(images={"known:*": Image(entrypoint=["sh", "-c"], cmd=["echo by default"])}) as runner:
         world.create(pod("q", {"name": "app", "image": "known:1"}, restartPolicy="Never"))

@@ -241,6 +241,7 @@ class Pod:
             if self.link in readable:
                 data = self.link.recv(1 << 20)
                 if not data:
+                    signal.set_wakeup_fd(-1)  # its socket is closed before the last child has ended
                     return
                 self.answer(json.loads(data))
 

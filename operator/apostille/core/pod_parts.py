@@ -13,6 +13,7 @@ from apostille.model import names
 from apostille_exchange.recipe import Admission, Plan, RecipeError, dumps, loads, ready_arguments, run_arguments
 
 CREDENTIALS_SIZE = "4Mi"
+NOBODY = 65532  # the uid of the image, as distroless images number it
 
 
 def plan_annotations(plans: Sequence[PodPlan]) -> dict[str, str]:
@@ -125,6 +126,9 @@ def exchange_container(
     }
     if uid is not None:
         security["runAsUser"] = uid
+    elif (spec.get("securityContext") or {}).get("runAsUser") == 0:
+        # Inherited, it would contradict runAsNonRoot and the pod would never start.
+        security["runAsUser"] = NOBODY
     return {
         "name": names.EXCHANGE_CONTAINER,
         "image": settings.exchange_image,

@@ -210,35 +210,47 @@ def kinds_webhooks(settings: ClusterSettings) -> Document:
     """The ValidatingWebhookConfiguration for the two kinds.
 
     DELETE is never judged, nor a change beside the spec: finalizers and labels must come off with nobody there to ask.
+    Its probe shows also where nothing is selected yet that the endpoint is reached.
     """
+    judging = {
+        "name": f"kinds.{names.GROUP}",
+        "admissionReviewVersions": ["v1"],
+        "clientConfig": client_config("/validate", settings),
+        "failurePolicy": "Fail",
+        "timeoutSeconds": KINDS_TIMEOUT,
+        "sideEffects": "None",
+        "matchPolicy": "Equivalent",
+        "matchConditions": [{"name": "spec", "expression": "oldObject == null || object.spec != oldObject.spec"}],
+        "rules": [
+            {
+                "apiGroups": [names.GROUP],
+                "apiVersions": [names.VERSION],
+                "operations": ["CREATE", "UPDATE"],
+                "resources": [names.TRUST_PLURAL, names.BINDING_PLURAL],
+                "scope": "*",
+            }
+        ],
+        "namespaceSelector": {},
+        "objectSelector": {},
+    }
+    digest = hashlib.sha256(json.dumps(judging, sort_keys=True).encode()).hexdigest()[:16]
+    probe = _probe(names.KINDS_WEBHOOKS, digest, settings)
+    del probe["reinvocationPolicy"]  # only mutating webhooks have it
     return {
         "apiVersion": "admissionregistration.k8s.io/v1",
         "kind": "ValidatingWebhookConfiguration",
         "metadata": metadata(names.KINDS_WEBHOOKS, settings),
-        "webhooks": [
-            {
-                "name": f"kinds.{names.GROUP}",
-                "admissionReviewVersions": ["v1"],
-                "clientConfig": client_config("/validate", settings),
-                "failurePolicy": "Fail",
-                "timeoutSeconds": KINDS_TIMEOUT,
-                "sideEffects": "None",
-                "matchPolicy": "Equivalent",
-                "matchConditions": [
-                    {"name": "spec", "expression": "oldObject == null || object.spec != oldObject.spec"}
-                ],
-                "rules": [
-                    {
-                        "apiGroups": [names.GROUP], "apiVersions": [names.VERSION],
-                        "operations": ["CREATE", "UPDATE"], "resources": [names.TRUST_PLURAL, names.BINDING_PLURAL],
-                        "scope": "*",
-                    }
-                ],
-                "namespaceSelector": {},
-                "objectSelector": {},
-            }
-        ],
-    }  # fmt: skip
+        "webhooks": [judging, probe],
+    }
+
+
+def selected(configuration: Mapping[str, Any]) -> tuple[frozenset[ServiceAccount], frozenset[ServiceAccount]]:
+    """The bound and the allowed pairs of a configuration that ``selection`` wrote; none of any other."""
+    pairs: dict[str, list[ServiceAccount]] = {"Fail": [], "Ignore": []}
+    for webhook in configuration.get("webhooks") or ():
+        for condition in webhook.get("matchConditions") or ():
+            pairs[webhook.get("failurePolicy", "Fail")] += parse_pairs(condition["expression"])
+    return frozenset(pairs["Fail"]), frozenset(pairs["Ignore"])
 
 
 def parse_pairs(expression: str) -> list[ServiceAccount]:

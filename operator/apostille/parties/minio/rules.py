@@ -13,34 +13,48 @@ from apostille.rules.catalogue import AUD_COMMON
 TARGET_FORM = Rule(
     "MIN101", "MINIO-TARGET-FORM", Severity.BROKEN, "The trust has no such policy",
     "Name one of spec.relyingParty.minio.policies, or describe it there",
+    "MinIO's policies are rendered from the trust: a target that it does not describe would be a policy that "
+    "nobody wrote.",
 )  # fmt: skip
 POLICY_BROAD = Rule(
     "MIN102", "MINIO-POLICY-BROAD", Severity.DENY, "The policy gives away every bucket",
     "Name the buckets, or give them a prefix of their own",
+    "A workload's identity could read or write every bucket of the server, those of others included.",
 )  # fmt: skip
 POLICY_TWICE = Rule(
     "MIN103", "MINIO-POLICY-TWICE", Severity.BROKEN, "A policy is described twice",
     "Keep one entry with all its statements",
+    "A target has one list of statements; it would depend on the order of the list which of two entries holds.",
 )  # fmt: skip
 ONE_POLICY = Rule(
     "MIN201", "MINIO-ONE-POLICY", Severity.BROKEN, "One subject would get several policies at once",
     "Bind each service account to one policy, or set mode: Role",
+    "With mode Claim the policy is named after the subject, and the server takes no notice of which one was asked "
+    "for: the credential of each binding could do what both allow.",
+    ("status", "lint"),
 )  # fmt: skip
 AUD_ONLY = Rule(
     "MIN202", "MINIO-AUD-ONLY", Severity.WARN, "Every token for the audience gets a credential",
     "Prefer mode: Claim, which refuses other subjects at the exchange",
+    "A role of MinIO judges audience and signature alone. Service accounts that nobody bound get a credential, "
+    "and only the condition in the policy keeps them from using it.",
 )  # fmt: skip
 AUD_FORM = Rule(
     "MIN203", "MINIO-AUD-FORM", Severity.BROKEN, "The audience cannot stand in the server's environment",
     "Use letters, digits and punctuation other than quotes, backslash, $ and #",
+    "The audience becomes MINIO_IDENTITY_OPENID_CLIENT_ID. Quotes, backslashes, $ and # mean something else in "
+    "environment files, and the server would compare another text.",
 )  # fmt: skip
 SECRET = Rule(
     "MIN204", "MINIO-SECRET", Severity.WARN, "The server must have a client secret that nobody knows",
     "Start the server with MINIO_IDENTITY_OPENID_CLIENT_SECRET set to at least 32 random bytes and keep them nowhere",
+    "MinIO takes the client secret as the key of symmetric signatures. A server that was started without one "
+    "accepts tokens for any subject that are signed with the empty key.",
 )  # fmt: skip
 SUBJECT_FORM = Rule(
     "MIN205", "MINIO-SUBJECT-FORM", Severity.BROKEN, "The subject is longer than MinIO can store",
     "Give the service account a shorter name: with its namespace it has at most 232 characters",
+    "MinIO stores a policy in a folder of its name, and file systems take no longer names.",
 )  # fmt: skip
 RULES: tuple[Rule, ...] = (
     TARGET_FORM, POLICY_BROAD, POLICY_TWICE, ONE_POLICY, AUD_ONLY, AUD_FORM, SECRET, SUBJECT_FORM,

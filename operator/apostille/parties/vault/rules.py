@@ -16,54 +16,85 @@ from apostille.rules.catalogue import AUD_COMMON
 TARGET_FORM = Rule(
     "VLT101", "VLT-TARGET-FORM", Severity.BROKEN, "The target is not the name of a role",
     "Write the role's name alone, in lower case: letters, digits, dots, dashes and underscores",
+    "Vault knows a role by its name, and lowers it: two spellings would be one role. The name also names the "
+    "rendered document.",
 )  # fmt: skip
 POLICY = Rule(
     "VLT102", "VLT-POLICY", Severity.DENY, "The role's tokens could do anything",
     "Give the role a policy of its own that reads what the workload needs",
+    "Whoever logs in with the role could change Vault itself. A workload's identity reads what the workload "
+    "needs.",
 )  # fmt: skip
 ROLE_TWICE = Rule(
     "VLT103", "VLT-ROLE-TWICE", Severity.BROKEN, "A role is described twice",
     "Keep one entry with all its policies",
+    "A role has one list of policies; it would depend on the order of the list which of two entries holds.",
 )  # fmt: skip
 NO_SUB = Rule(
     "VLT201", "VLT-NO-SUB", Severity.DENY, "The role does not say who may log in",
     "Set bound_subject, or bound_claims on sub, to exact subjects",
+    "An audience says for whom a token is, not whose it is. Every service account of the cluster can ask for a "
+    "token with that audience.",
+    ("status", "lint"),
 )  # fmt: skip
 GLOB = Rule(
     "VLT202", "VLT-GLOB", Severity.DENY, "The role accepts subjects by a pattern",
     "Set bound_claims_type to string and list the subjects; a * also crosses colons",
+    "In a glob the star stands for anything, colons included: `system:serviceaccount:*:reader` also matches a "
+    "service account of another namespace, and names that end in `:reader`.",
+    ("status", "lint"),
 )  # fmt: skip
 NO_AUD = Rule(
     "VLT203", "VLT-NO-AUD", Severity.BROKEN, "The role binds no audience",
     "Set bound_audiences: Vault refuses tokens that have an audience otherwise, and Kubernetes' always have one",
+    "Kubernetes' tokens always have an audience, and a role that binds none refuses every token that has one.",
+    ("status", "lint"),
 )  # fmt: skip
 NO_ISSUER = Rule(
     "VLT204", "VLT-NO-ISSUER", Severity.DENY, "The method does not check who issued a token",
     "Set bound_issuer to the cluster's issuer, byte for byte",
+    "Without bound_issuer Vault compares the issuer with nothing, a discovery URL included: whoever else signs "
+    "with a key that Vault knows is taken for the cluster.",
+    ("status", "lint"),
 )  # fmt: skip
 ALGS = Rule(
     "VLT205", "VLT-ALGS", Severity.WARN, "The method accepts every signature algorithm",
     "Set jwt_supported_algs to the cluster's",
+    "Vault then accepts every asymmetric algorithm that it knows, also ones that the cluster never signs with.",
+    ("status", "lint"),
 )  # fmt: skip
 ROLE_TYPE = Rule(
     "VLT206", "VLT-ROLE-TYPE", Severity.BROKEN, "The role is not for tokens",
     "Set role_type to jwt; without it the role is for browsers and refuses every token",
+    "A role without a type is for logins by browser. It refuses every token with `role with oidc role_type is not "
+    "allowed`.",
+    ("status", "lint"),
 )  # fmt: skip
 DEFAULT_ROLE = Rule(
     "VLT207", "VLT-DEFAULT-ROLE", Severity.WARN, "Whoever names no role gets one",
     "Leave default_role empty",
+    "A login that names no role takes it: a mistake in a client turns into another identity instead of an error.",
+    ("status", "lint"),
 )  # fmt: skip
 USER_CLAIM = Rule(
     "VLT208", "VLT-USER-CLAIM", Severity.DENY, "Different workloads become one entity",
     "Set user_claim to sub",
+    "The claim becomes the name of the entity in Vault. A claim that several workloads have in common gives them "
+    "one entity, with each other's policies.",
+    ("status", "lint"),
 )  # fmt: skip
 TTL = Rule(
     "VLT209", "VLT-TTL", Severity.WARN, "Tokens live longer than anybody said",
     "Set token_max_ttl and leave token_period 0",
+    "Without a ceiling the system's holds, usually 32 days; with a period a token is renewed without end. An "
+    "ended binding takes nothing back that is out already.",
+    ("status", "lint"),
 )  # fmt: skip
 LEEWAY = Rule(
     "VLT210", "VLT-LEEWAY", Severity.WARN, "Expired tokens are accepted",
     "Leave the leeways 0, which grants the usual 60 seconds of clock skew",
+    "A leeway lengthens the life of every token beyond what the cluster granted.",
+    ("status", "lint"),
 )  # fmt: skip
 RULES: tuple[Rule, ...] = (
     TARGET_FORM, POLICY, ROLE_TWICE, NO_SUB, GLOB, NO_AUD, NO_ISSUER, ALGS, ROLE_TYPE, DEFAULT_ROLE, USER_CLAIM, TTL,
