@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from apostille.kinds.federation_trust import FederationTrust
@@ -65,6 +65,7 @@ def claims(trust: FederationTrust, namespace: str, name: str, **changes: Any) ->
 
 
 @pytest.mark.parametrize("kind", SAMPLES)
+@settings(deadline=None, max_examples=50)
 @given(declared=bound, strangers=st.tuples(names, names, names, names))
 def test_the_bound_get_in_and_two_strangers_do_not(
     kind: str, declared: list[tuple[str, str, int]], strangers: tuple[str, str, str, str]

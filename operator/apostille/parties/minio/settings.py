@@ -13,7 +13,7 @@ from apostille.model.fields import ATOMIC, doc
 
 Mode = Literal["Claim", "Role"]
 
-POLICY_NAME = "^[A-Za-z0-9]([A-Za-z0-9._-]{0,62}[A-Za-z0-9])?$"
+POLICY_NAME = "^([A-Za-z0-9]|[A-Za-z0-9][A-Za-z0-9._-]{0,62}[A-Za-z0-9])$"
 PolicyName = Annotated[str, Meta(pattern=POLICY_NAME, max_length=64)]
 
 # Only of S3: admin actions have conditions and effects of their own.

@@ -10,7 +10,7 @@ from msgspec import Meta, Struct, field
 from apostille.model.fields import ATOMIC, doc
 
 # Lower case: Vault lowers the names of roles, and two spellings would be one role. A key of a ConfigMap as well.
-ROLE_NAME = "^[a-z0-9]([a-z0-9._-]{0,126}[a-z0-9])?$"
+ROLE_NAME = "^([a-z0-9]|[a-z0-9][a-z0-9._-]{0,126}[a-z0-9])$"
 _PATH = "^[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*$"
 
 RoleName = Annotated[str, Meta(pattern=ROLE_NAME, max_length=128)]
