@@ -25,6 +25,7 @@ from apostille_testbed.progress import Console
 ROOT = Path(__file__).parents[2]
 MINUTES = 30.0
 _DEFAULT = "demo"
+_INHERITED = ("APOSTILLE_CACHE", "APOSTILLE_PYTHON", "XDG_CACHE_HOME")  # by which hack/python finds its environment
 
 _DESCRIPTION = """\
 Apostille's main job on a real Kubernetes API server on this machine: from two YAML files to a running
@@ -103,28 +104,34 @@ def _up(options: argparse.Namespace) -> int:
     for left in instances.sweep():
         page.progress(f"cleared {left}, which a killed run left")
     logs.forget(identity)
-    with Guardian(identity, options.minutes, isolation=not options.no_isolation) as running:
-        try:
-            try:
-                state = running.wait(page.progress)
-                page.progress(f"everything runs after {time.monotonic() - began:.0f} s")
-                scene = _scene(page, identity, state)
-                story.tell(scene)
-                running.stay()
-            except StepFailed as failed:
-                _explain(page, failed, logs.keep(identity, Path(state["directory"])))
+    try:
+        with Guardian(identity, options.minutes, isolation=not options.no_isolation) as running:
+            scene = _tell(page, identity, running, began)
+            if scene is None:
                 return 1
-            except NotStarted as failed:
-                page.failure("\nFailed while starting.")
-                page.whole(str(failed).splitlines())
-                if logs.kept(identity).exists():
-                    page.line(f"  logs: {logs.kept(identity)}")
-                return 1
-        except KeyboardInterrupt:
-            page.line("\ninterrupted: stopping and removing everything")
-            raise
+            running.stay()
+    except KeyboardInterrupt:
+        page.line("\nstopped and removed everything")
+        raise
     story.afterwards(scene, options.minutes, time.monotonic() - began)
     return 0
+
+
+def _tell(page: Page, identity: str, running: Guardian, began: float) -> story.Scene | None:
+    """None: it failed, and has been explained."""
+    try:
+        state = running.wait(page.progress)
+    except NotStarted as failed:
+        _not_started(page, failed, logs.kept(identity))
+        return None
+    page.progress(f"everything runs after {time.monotonic() - began:.0f} s")
+    scene = _scene(page, identity, state)
+    try:
+        story.tell(scene)
+    except StepFailed as failed:
+        _explain(page, failed, logs.keep(identity, Path(state["directory"])))
+        return None
+    return scene
 
 
 def _is_up(page: Page, identity: str, state: State) -> int:
@@ -137,6 +144,13 @@ def _is_up(page: Page, identity: str, state: State) -> int:
     page.line(f'  use it:        eval "$(hack/demo env{argument})"; kubectl get ftrust,wbind -A')
     page.line(f"  see it again:  hack/demo down{argument}; hack/demo up{argument}")
     return 0
+
+
+def _not_started(page: Page, failed: NotStarted, kept: Path) -> None:
+    page.failure("\nFailed while starting.")
+    page.whole(str(failed).splitlines())
+    if kept.exists():
+        page.line(f"  logs:      {kept} (until the next run)")
 
 
 def _explain(page: Page, failed: StepFailed, kept: Path) -> None:
@@ -154,11 +168,7 @@ def _scene(page: Page, identity: str, state: State) -> story.Scene:
         "PATH": f"{binaries.kubectl().parent}:{os.environ.get('PATH', os.defpath)}",
         "HOME": os.environ.get("HOME", "/"),
         "LANG": "C.UTF-8",
-        **{
-            name: os.environ[name]
-            for name in ("APOSTILLE_CACHE", "APOSTILLE_PYTHON", "XDG_CACHE_HOME")
-            if name in os.environ
-        },
+        **{name: os.environ[name] for name in _INHERITED if name in os.environ},
     }
     shell = Shell(page, ROOT, environment)
     return story.Scene(page, shell, ROOT, _argument(identity), Containers(state["containers"]), state["isolation"])

@@ -219,7 +219,7 @@ def test_nothing_is_left_when_the_story_is_interrupted(demo: Demo, how: signal.S
     rest, _ = running.communicate(timeout=CEILING)
 
     assert running.returncode in (130, -how)
-    assert ("interrupted: stopping and removing everything" in rest) == (how is signal.SIGINT)
+    assert ("stopped and removed everything" in rest) == (how is signal.SIGINT)
     until(demo.gone, "nothing is left")
 
 
