@@ -34,6 +34,10 @@ class Page:
         """What happens and why it matters, in running text."""
         self._wrapped(text, "", "")
 
+    def progress(self, text: str) -> None:
+        """What is being done, before there is something to show."""
+        self._wrapped(text, _INDENT, _INDENT * 2)
+
     def command(self, text: str) -> None:
         """A command as one would type it; each line is one, unless the line before ends with a backslash."""
         self._write("")
@@ -50,6 +54,11 @@ class Page:
                 self._wrapped(line, _INDENT, _INDENT * 2)
             else:
                 self._write(_INDENT + cut(line, room))
+
+    def whole(self, lines: Iterable[str]) -> None:
+        """What a command printed, nothing cut or wrapped: for whoever looks for a fault."""
+        for line in lines:
+            self._write(_INDENT * 2 + line)
 
     def difference(self, lines: Iterable[str]) -> None:
         """Lines that begin with ``+`` or a blank; the added ones in green."""

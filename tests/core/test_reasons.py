@@ -171,8 +171,18 @@ def test_every_reason_is_explained() -> None:
 
 
 def test_a_spared_trust_names_the_namespaces_and_their_pods() -> None:
-    ready = find(of_trust(foreign={"legacy": 2, "batch": 1}, **ENFORCE)["conditions"], "Ready")
-    assert "legacy (2), batch (1)" in ready["message"]
+    ready = find(of_trust(foreign={"batch": 1, "legacy": 2}, **ENFORCE)["conditions"], "Ready")
+    assert "batch (1), legacy (2)" in ready["message"]
+
+
+def test_a_forced_trust_does_not_claim_what_another_of_its_audience_spares() -> None:
+    forced = trust(enforcement={"mode": "Enforce", "force": True})
+    other = trust("b", enforcement={"mode": "Enforce"}, allow=[allow("orders")])
+    judged = world([forced, other])
+    made = desired(judged, {"aws-prod": {"legacy": 2}, "b": {"legacy": 2}})
+    facts = TrustFacts([], ISSUER, "", access(forced, [], ISSUER), "", {"legacy": 2}, InForce(made, made, True))
+    written = to_json(trust_status(judged.trusts["aws-prod"], facts, NOW))
+    assert find(written["conditions"], "Enforced")["reason"] == "ForeignUsers"
 
 
 def test_bindings_of_one_service_account_name_each_other() -> None:
