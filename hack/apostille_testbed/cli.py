@@ -15,8 +15,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from apostille_testbed import binaries, instances, processes
-from apostille_testbed.control_plane import environment, launch
+from apostille_testbed.control_plane import ControlPlane, environment, launch
 from apostille_testbed.golang import BuildError
+from apostille_testbed.node import lane as node_lane
 from apostille_testbed.progress import Console
 
 _DEFAULT = "testbed"
@@ -25,13 +26,18 @@ _STOP_SECONDS = 10
 
 _DESCRIPTION = f"""\
 A real Kubernetes {binaries.KUBERNETES} control plane on this machine: etcd and kube-apiserver, on request
-kube-controller-manager. No container, no root, nothing outside the cache folder."""
+kube-controller-manager. No container, no root, nothing outside the cache folder.
+
+With --node also a real node that runs pods: kubelet, kube-proxy, containerd. That needs root, once a few Debian
+packages, and a cgroup; all else it does lies in namespaces that go with it. One node runs on a machine at a time."""
 
 _EXAMPLES = """\
 examples:
   hack/testbed up                              start one and leave it running
   eval "$(hack/testbed env)"; kubectl get ns   use it
   hack/testbed up other --controller-manager   a second one beside it
+  hack/testbed up --node                       one whose pods really run
+  hack/testbed image                           build Apostille's images for it
   hack/testbed status                          what runs, and whether it answers
   hack/testbed down                            stop it and remove all of it
 
@@ -65,12 +71,14 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     build = commands.add_parser("build", help="have the programs ready; builds what is missing (minutes, once)")
-    build.add_argument("programs", nargs="*", metavar="PROGRAM", help=f"default: {' '.join(binaries.PROGRAMS)}")
+    build.add_argument("programs", nargs="*", metavar="PROGRAM", help=f"default: {' '.join(binaries.CONTROL_PLANE)}")
+    build.add_argument("--node", action="store_true", help="also what a node needs: programs, packages, images")
     build.set_defaults(command=_build)
 
     up = commands.add_parser("up", help="start a control plane in the background; does nothing when it runs")
     up.add_argument("id", nargs="?", default=_DEFAULT, help="its name, a DNS label (default: %(default)s)")
     up.add_argument("--controller-manager", action="store_true", help="run kube-controller-manager too")
+    up.add_argument("--node", action="store_true", help="run a real node too, and kube-controller-manager")
     up.add_argument("--apiserver-arg", action="append", default=[], metavar="FLAG", help="a flag of kube-apiserver")
     up.add_argument("--foreground", action="store_true", help="stay, and stop it on Ctrl-C")
     up.set_defaults(command=_up)
@@ -91,15 +99,21 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _build(options: argparse.Namespace, say: Console) -> None:
-    for name in options.programs or binaries.PROGRAMS:
-        if name not in binaries.PROGRAMS:
-            raise _Refused(f"there is no program {name}; there are {', '.join(binaries.PROGRAMS)}")
-        say(f"{name}: {binaries.kubernetes(name, say)}")
+    known = (*binaries.PROGRAMS, "helm")
+    default = known if options.node else binaries.CONTROL_PLANE
+    if options.node:
+        node_lane.prepare(say)
+    for name in options.programs or default:
+        if name not in known:
+            raise _Refused(f"there is no program {name}; there are {', '.join(known)}")
+        say(f"{name}: {binaries.helm(say) if name == 'helm' else binaries.kubernetes(name, say)}")
 
 
 def _up(options: argparse.Namespace, say: Console) -> None:
     instances.check(options.id)
-    for name in binaries.PROGRAMS if options.controller_manager else binaries.PROGRAMS[:1]:
+    if options.node:
+        node_lane.prepare(say)
+    for name in binaries.CONTROL_PLANE if options.controller_manager else binaries.CONTROL_PLANE[:1]:
         binaries.kubernetes(name, say)
     for left in instances.sweep():
         say(f"cleared {left}, which a killed run left")
@@ -108,7 +122,9 @@ def _up(options: argparse.Namespace, say: Console) -> None:
         return
     state = instances.live().get(options.id)
     if state is None:
-        state = _start_detached(options)
+        state = _start_detached(options, say)
+    elif options.node and not state.get("node", True):
+        raise _Refused(f"{options.id} runs without a node; stop it first: hack/testbed down {options.id}")
     elif options.controller_manager and not state.get("controller_manager", True):
         raise _Refused(f"{options.id} runs without a controller manager; stop it first: hack/testbed down {options.id}")
     else:
@@ -119,11 +135,15 @@ def _up(options: argparse.Namespace, say: Console) -> None:
     say(f'use it: eval "$(hack/testbed env{name})"   stop it: hack/testbed down{name}')
 
 
-def _start_detached(options: argparse.Namespace) -> dict[str, Any]:
+def _start_detached(options: argparse.Namespace, say: Console) -> dict[str, Any]:
     instances.folder().mkdir(parents=True, exist_ok=True)
     log = instances.folder() / f"{options.id}.log"
     command = [sys.executable, "-m", "apostille_testbed", "up", options.id, "--foreground"]
     command += ["--controller-manager"] if options.controller_manager else []
+    if options.node:
+        command += ["--node"]
+        if holder := node_lane.busy():
+            say(f"another node runs on this machine (process {holder}), waiting for its end")
     command += [f"--apiserver-arg={flag}" for flag in options.apiserver_arg]
     with log.open("wb") as output:
         guardian = subprocess.Popen(
@@ -163,11 +183,15 @@ def _serve(options: argparse.Namespace, say: Console) -> None:
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, lambda *_: ended.set())
     instance = instances.claim(options.id, detached=True)
-    with launch(
-        instance, controller_manager=options.controller_manager, apiserver_args=options.apiserver_arg
-    ) as running:
+    with _launch(options, instance) as running:
         say(f"{running.id} is up at {running.url}, issuer {running.issuer}; kubeconfig {running.kubeconfig}")
         ended.wait()
+
+
+def _launch(options: argparse.Namespace, instance: instances.Instance) -> ControlPlane:
+    if not options.node:
+        return launch(instance, controller_manager=options.controller_manager, apiserver_args=options.apiserver_arg)
+    return node_lane.launch(instance, apiserver_args=options.apiserver_arg)
 
 
 def _down(options: argparse.Namespace, say: Console) -> None:
@@ -184,6 +208,7 @@ def _down(options: argparse.Namespace, say: Console) -> None:
             _stop(identity, live[identity]["owner"])
             (instances.folder() / f"{identity}.log").unlink(missing_ok=True)
             say(f"{identity} is down")
+    node_lane.clear()
 
 
 def _stop(identity: str, owner: dict[str, Any]) -> None:
@@ -206,8 +231,8 @@ def _status(options: argparse.Namespace, say: Console) -> None:
     for identity, state in instances.live().items():
         row = {**state, "state": "Starting"}
         if "url" in state:
-            port = int(state["url"].rpartition(":")[2])
-            row["state"] = "Ready" if Client(port, state["ca"]).ready() else "NotReady"
+            address, _, port = state["url"].removeprefix("https://").rpartition(":")
+            row["state"] = "Ready" if Client(int(port), state["ca"], address=address).ready() else "NotReady"
             row["processes"] = {name: {"pid": pid, "running": processes.started(pid) is not None}
                                 for name, pid in state["processes"].items()}  # fmt: skip
         rows.append((identity, row))
