@@ -6,7 +6,7 @@ For tests and the demo only; nothing of the product imports it.
 from __future__ import annotations
 
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from apostille_testbed.client import APIError
 from apostille_testbed.control_plane import ControlPlane, KubectlError, control_plane
@@ -14,6 +14,9 @@ from apostille_testbed.installation import Installation
 from apostille_testbed.instances import InstanceInUse
 from apostille_testbed.node import Node, NodeUnavailable, node
 from apostille_testbed.processes import ProcessError
+
+if TYPE_CHECKING:
+    from apostille_testbed.pods import PodRunner
 
 __all__ = [
     "APIError",
@@ -27,6 +30,7 @@ __all__ = [
     "control_plane",
     "node",
     "party",
+    "pod_runner",
 ]
 
 
@@ -35,3 +39,10 @@ def party(name: str, **settings: Any) -> AbstractContextManager[Any]:
     from apostille_testbed import parties  # a test of the control plane alone pays for no party
 
     return parties.party(name, **settings)
+
+
+def pod_runner(control_plane: ControlPlane, **settings: Any) -> AbstractContextManager[PodRunner]:
+    """Runs the pods of ``control_plane`` for the length of a ``with`` block: `apostille_testbed.pods.pod_runner`."""
+    from apostille_testbed import pods
+
+    return pods.pod_runner(control_plane, **settings)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import shlex
@@ -17,6 +18,7 @@ from typing import Any
 from apostille_testbed import binaries, instances, processes
 from apostille_testbed.control_plane import ControlPlane, environment, launch
 from apostille_testbed.golang import BuildError
+from apostille_testbed.installation import Installation
 from apostille_testbed.node import lane as node_lane
 from apostille_testbed.progress import Console
 
@@ -35,6 +37,7 @@ _EXAMPLES = """\
 examples:
   hack/testbed up                              start one and leave it running
   eval "$(hack/testbed env)"; kubectl get ns   use it
+  hack/testbed up --apostille                  the same with Apostille running in it
   hack/testbed up other --controller-manager   a second one beside it
   hack/testbed up --node                       one whose pods really run
   hack/testbed image                           build Apostille's images for it
@@ -57,7 +60,10 @@ def main(arguments: Sequence[str]) -> int:
     say = Console()
     try:
         options.command(options, say)
-    except (_Refused, BuildError, instances.InstanceInUse, processes.ProcessError, ValueError, OSError) as error:
+    except (
+        _Refused, BuildError, instances.InstanceInUse, node_lane.NodeUnavailable, processes.ProcessError,
+        ValueError, OSError,
+    ) as error:  # fmt: skip
         say(f"testbed: {error}")
         return 1
     except KeyboardInterrupt:
@@ -78,6 +84,7 @@ def _parser() -> argparse.ArgumentParser:
     up = commands.add_parser("up", help="start a control plane in the background; does nothing when it runs")
     up.add_argument("id", nargs="?", default=_DEFAULT, help="its name, a DNS label (default: %(default)s)")
     up.add_argument("--controller-manager", action="store_true", help="run kube-controller-manager too")
+    up.add_argument("--apostille", action="store_true", help="install Apostille in it and run its two processes")
     up.add_argument("--node", action="store_true", help="run a real node too, and kube-controller-manager")
     up.add_argument("--apiserver-arg", action="append", default=[], metavar="FLAG", help="a flag of kube-apiserver")
     up.add_argument("--foreground", action="store_true", help="stay, and stop it on Ctrl-C")
@@ -127,6 +134,8 @@ def _up(options: argparse.Namespace, say: Console) -> None:
         raise _Refused(f"{options.id} runs without a node; stop it first: hack/testbed down {options.id}")
     elif options.controller_manager and not state.get("controller_manager", True):
         raise _Refused(f"{options.id} runs without a controller manager; stop it first: hack/testbed down {options.id}")
+    elif options.apostille and "url" in state and not state.get("apostille"):
+        raise _Refused(f"{options.id} runs without Apostille; stop it first: hack/testbed down {options.id}")
     else:
         say(f"{options.id} runs already")
         state = _published(options.id)
@@ -140,6 +149,7 @@ def _start_detached(options: argparse.Namespace, say: Console) -> dict[str, Any]
     log = instances.folder() / f"{options.id}.log"
     command = [sys.executable, "-m", "apostille_testbed", "up", options.id, "--foreground"]
     command += ["--controller-manager"] if options.controller_manager else []
+    command += ["--apostille"] if options.apostille else []
     if options.node:
         command += ["--node"]
         if holder := node_lane.busy():
@@ -156,13 +166,17 @@ def _start_detached(options: argparse.Namespace, say: Console) -> dict[str, Any]
         )
     while guardian.poll() is None:
         state = instances.live().get(options.id)
-        if state and "url" in state and state["owner"]["pid"] == guardian.pid:
+        if state and _complete(state, options.apostille) and state["owner"]["pid"] == guardian.pid:
             guardian.returncode = 0  # it outlives us on purpose
             return state
         time.sleep(0.05)
     words = log.read_text(errors="replace").strip()
     log.unlink()
     raise _Refused(f"{options.id} did not start:\n{words}")
+
+
+def _complete(state: dict[str, Any], apostille: bool) -> bool:
+    return "url" in state and (not apostille or bool(state.get("apostille")))
 
 
 def _published(identity: str) -> dict[str, Any]:
@@ -183,7 +197,11 @@ def _serve(options: argparse.Namespace, say: Console) -> None:
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, lambda *_: ended.set())
     instance = instances.claim(options.id, detached=True)
-    with _launch(options, instance) as running:
+    with contextlib.ExitStack() as stack:
+        running = stack.enter_context(_launch(options, instance))
+        if options.apostille:
+            stack.enter_context(Installation(running))
+            instance.publish(**running.describe(), apostille=True)
         say(f"{running.id} is up at {running.url}, issuer {running.issuer}; kubeconfig {running.kubeconfig}")
         ended.wait()
 

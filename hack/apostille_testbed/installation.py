@@ -11,6 +11,7 @@ import os
 import signal
 import ssl
 import sys
+import time
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -19,7 +20,7 @@ from apostille_testbed import processes
 from apostille_testbed.client import APIError
 from apostille_testbed.control_plane import ControlPlane
 from apostille_testbed.ports import ListenerPort
-from apostille_testbed.processes import Process
+from apostille_testbed.processes import Process, ProcessError
 
 ROOT = Path(__file__).parents[2]
 NAMESPACE = "apostille-system"
@@ -74,11 +75,31 @@ class Installation:
         )
 
     def start(self) -> Self:
-        """Installs and starts everything."""
+        """Installs and starts everything; returns when the API server asks about the two kinds."""
         self.install()
         self.start_admission()
-        self.start_controller()
+        controller = self.start_controller()
+        give_up = time.monotonic() + READY_SECONDS
+        while not self.judges():
+            if not controller.running or time.monotonic() > give_up:
+                raise ProcessError(f"{CONTROLLER} has not told the API server whom to ask:\n{controller.tail()}")
+            time.sleep(0.05)
         return self
+
+    def judges(self) -> bool:
+        """Whether a bad trust is refused. Before the controller's first look at the cluster it would be taken."""
+        party = {"type": "AWS", "aws": {"accountID": "123456789012", "region": "eu-west-1"}}
+        trust = {
+            "apiVersion": "apostille.dev/v1alpha1",
+            "kind": "FederationTrust",
+            "metadata": {"name": "is-it-judged"},
+            "spec": {"relyingParty": party, "audience": ""},
+        }
+        try:
+            self.control_plane.client.request("POST", "/apis/apostille.dev/v1alpha1/federationtrusts?dryRun=All", trust)
+        except APIError as error:
+            return error.status == 403
+        return False
 
     def process(self, name: str) -> Process:
         """`CONTROLLER` or `ADMISSION` as it was last started. Raises KeyError."""

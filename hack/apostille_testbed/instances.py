@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from apostille_testbed import processes
+from apostille_testbed import leftovers, processes
 from apostille_testbed.cache import cache_folder
 
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,38}[a-z0-9])?")
@@ -132,6 +132,7 @@ def _held(directory: Path) -> bool:
 
 def _remove(directory: Path) -> None:
     processes.clear(directory)
+    leftovers.clear(directory)
     shutil.rmtree(directory)
 
 

@@ -35,6 +35,7 @@ FROZEN = {
     "POLICY_PREFIX": "apostille-",
     "PROBE": "apostille-probe",
     "ACCESS_PREFIX": "apostille-access-",
+    "CONTROLLER_LEASE": "apostille-controller",
 }
 REASONS = """
 Accepted RuleViolated Invalid TrustNotFound TrustNotAccepted Discovered DiscoveryFailed Rendered NotManaged

@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import json
+import re
+from pathlib import Path
 from typing import Any
 
+import botocore
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from apostille.core.judge import judge_binding, judge_trust
 from apostille.core.pod_plan import pod_plan
+from apostille.kinds import decode
+from apostille.model.identity import Issuer
 from apostille.parties.aws import policy
 from apostille.parties.aws.party import AWS
 from apostille.parties.aws.rules import audience
 from apostille.parties.aws.settings import ROLE_ARN, AWSTrust
-from apostille.parties.party import TrustView
-from builders import AUDIENCE, ISSUER, allow, binding, role, sidecar, trust
+from apostille.parties.party import BindingView, TrustView
+from apostille_testbed.parties.aws import IAM, IAMError
+from builders import ACCOUNT, AUDIENCE, CONTEXT, ISSUER, allow, binding, raw_trust, role, sidecar, trust
 
 PARTY = AWS()
 
@@ -50,9 +59,53 @@ def test_rendering_is_deterministic_and_reads_back() -> None:
     assert policy.render(policy.parse(files)) == files
 
 
+PROVIDER_ARN = "arn:aws:iam::123456789012:oidc-provider/x"
+PROVIDER = {"oidc-provider.json": '{"Url": "https://x", "ClientIDList": ["a"]}'}
+
+
+def foreign_role(principal: Any, name: str = "a", **document: Any) -> str:
+    """As somebody else wrote it: one statement without a list around it."""
+    statement = {"Effect": "Allow", "Principal": principal, "Action": policy.ACTION}
+    written = {"RoleName": name, "AssumeRolePolicyDocument": {"Version": "2012-10-17", "Statement": statement}}
+    return json.dumps(written | document)
+
+
+def test_foreign_documents_are_read_in_every_form_that_iam_takes() -> None:
+    files = {
+        "oidc-provider.json": '{"Url": "https://x", "ClientIDList": ["a", "b"]}',
+        "role-a.json": foreign_role({"Federated": [PROVIDER_ARN, "arn:aws:iam::123456789012:saml-provider/y"]}),
+        "role-star.json": foreign_role("*", "star", Path="/p/"),
+        "role-text.json": foreign_role({"Federated": PROVIDER_ARN}, "text", MaxSessionDuration=7200),
+    }
+    found = policy.parse(files)
+    assert [role.arn for role in found.roles] == [role("a"), role("p/star"), role("text")]
+    assert (found.audience, found.other_audiences) == ("a", ("b",)), "what a provider accepts beside ours is not lost"
+    assert policy.parse(policy.render(found)) == found
+    for receiver, allowed in (("a", True), ("b", True), ("c", False)):
+        claims = {"iss": "https://x", "sub": "anybody", "aud": [receiver]}
+        assert PARTY.evaluate(found, claims, role("text")).allowed is allowed, receiver
+
+
 @pytest.mark.parametrize(
     ("files", "match"),
     [
+        (PROVIDER | {"role-a.json": foreign_role("*")}, "role-a.json: .* names no OIDC provider"),
+        (
+            PROVIDER | {"role-a.json": foreign_role({"Federated": [1, "x:oidc-provider/x"]})},
+            "role-a",
+        ),
+        (PROVIDER | {"role-a.json": foreign_role({"Federated": PROVIDER_ARN}, "a b")}, "role-a"),
+        (PROVIDER | {"role-a.json": foreign_role({"Federated": PROVIDER_ARN}, Path=1)}, "role-a"),
+        (PROVIDER | {"role-a.json": "[]"}, "role-a.json"),
+        (
+            PROVIDER | {"role-a.json": '{"RoleName": "a", "AssumeRolePolicyDocument": "{"}'},
+            "role-a",
+        ),
+        (
+            PROVIDER | {"role-a.json": '{"RoleName": "a", "AssumeRolePolicyDocument": []}'},
+            "role-a",
+        ),
+        ({"oidc-provider.json": '{"Url": 1, "ClientIDList": ["a"]}'}, "oidc-provider.json"),
         ({}, "oidc-provider.json"),
         ({"oidc-provider.json": "[]"}, "oidc-provider.json"),
         ({"oidc-provider.json": '{"Url": "https://x", "ClientIDList": []}'}, "oidc-provider.json"),
@@ -118,6 +171,8 @@ def test_foreign_and_common_audiences(value: str, rules: list[str]) -> None:
         ("arn:aws:iam::123456789012:root", ["AWS101"]),
         ("arn:aws:sts::123456789012:assumed-role/a/b", ["AWS101"]),
         ("arn:aws-iso:iam::123456789012:role/a", ["AWS101"]),
+        (role("p" * 510 + "/a"), []),
+        (role("p" * 511 + "/a"), ["AWS101"]),
         (role("a", "999999999999"), ["AWS102"]),
         (role("a", partition="aws-cn"), ["AWS102"]),
     ],
@@ -179,22 +234,97 @@ def test_session_names_fit() -> None:
     assert len(recipe.parameters["roleSessionName"]) == 64
 
 
-def test_roles_that_differ_only_in_their_path_do_not_hide_each_other() -> None:
-    """Names are unique in an account whatever their path, so IAM could not hold both (CreateRole)."""
-    one, other = (
-        binding(name, target={"aws": {"roleARN": role(f"{name}/reader")}}, subject={"serviceAccountNames": [name]})
-        for name in "ab"
-    )
-    views = [one.view(PARTY), other.view(PARTY)]
-    rendered = "".join(PARTY.render(PARTY.access(trust().view, views, ISSUER), "native").values())
-    told = [finding for finding in PARTY.findings(trust().view, views, ISSUER) if finding.refuses]
-    assert told or all(subject in rendered for view in views for subject in view.subjects)
+def views(*arns: str) -> list[BindingView]:
+    """One binding of a service account of its own to each role."""
+    names = "abcdefgh"[: len(arns)]
+    return [
+        binding(name, target={"aws": {"roleARN": arn}}, subject={"serviceAccountNames": [name]}).view(PARTY)
+        for name, arn in zip(names, arns, strict=True)
+    ]
 
 
-def test_file_names_are_keys_that_a_config_map_takes() -> None:
-    special = binding(target={"aws": {"roleARN": role("a+b=c,d@e")}})
-    for name in PARTY.render(access(special), "native"):
-        assert all(c.isascii() and (c.isalnum() or c in "-_.") for c in name), name
+@pytest.mark.parametrize("other", ["b/reader", "Reader"])
+def test_roles_that_iam_cannot_hold_at_once_are_told_and_do_not_hide_each_other(other: str) -> None:
+    """Names are unique in an account whatever their path and case (CreateRole)."""
+    bound = views(role("a/reader"), role(other))
+    rendered = "".join(PARTY.render(PARTY.access(trust().view, bound, ISSUER), "native").values())
+    assert all(subject in rendered for view in bound for subject in view.subjects)
+    (finding,) = PARTY.findings(trust().view, bound, ISSUER)
+    assert (finding.rule.id, finding.refuses) == ("AWS204", True)
+    assert role("a/reader") in finding.message
+    assert role(other) in finding.message
+    assert list(PARTY.findings(trust().view, views(role("a/reader"), role("a/writer")), ISSUER)) == []
+
+
+@given(st.lists(st.from_regex(ROLE_ARN, fullmatch=True), max_size=6, unique=True))
+def test_file_names_are_keys_that_a_config_map_takes_and_every_role_has_its_own(arns: list[str]) -> None:
+    for file in (files := [policy.role_file(arn) for arn in arns]):
+        assert re.fullmatch(r"[-._a-zA-Z0-9]{1,253}", file, re.ASCII), file
+    assert len(set(files)) == len(arns)
+
+
+def test_ordinary_roles_have_ordinary_file_names() -> None:
+    assert policy.role_file(role("payments_reader-1")) == "role-payments_reader-1.json"
+    assert policy.role_file(role("team/a/reader")) == "role-team-a-reader.9304152500c3c20c.json"
+    assert policy.role_file(role("a+b=c,d@e")).startswith("role-a-b-c-d-e.")
+
+
+@pytest.mark.parametrize(
+    ("url", "rules"),
+    [
+        ("https://oidc.example.com/cluster-a", []),
+        ("https://oidc.example.com/Cluster-A/", []),
+        ("https://local.example.com", []),
+        ("https://svc-issuer.example", []),
+        ("http://oidc.example.com", ["AWS202"]),
+        ("https://oidc.example.com:443", ["AWS202"]),
+        ("https://user@oidc.example.com", ["AWS202"]),
+        ("https://OIDC.example.com", ["AWS202"]),
+        ("https://oidc.example.com?a=b", ["AWS202"]),
+        ("https://[::1]", ["AWS202"]),
+        ("https://kubernetes.default.svc.cluster.local", ["AWS203"]),
+        ("https://kubernetes.default.svc", ["AWS203"]),
+        ("https://localhost/x", ["AWS203"]),
+        ("https://10.0.0.1", ["AWS203"]),
+        ("https://issuer.corp.internal", ["AWS203"]),
+    ],
+)
+def test_issuers(url: str, rules: list[str]) -> None:
+    found = [finding.rule.id for finding in PARTY.findings(trust().view, [], Issuer(url))]
+    assert found == rules
+    # What the rules let through, IAM takes; the strict party says so independently.
+    document = {"Url": url, "ClientIDList": ["a"]}
+    if "AWS202" in rules:
+        with pytest.raises(IAMError):
+            IAM(ACCOUNT).apply_provider(document)
+    else:
+        assert IAM(ACCOUNT).apply_provider(document).url == url
+
+
+def test_a_subject_has_to_fit() -> None:
+    fits = "n" * (255 - len("system:serviceaccount:payments:"))
+    for name, rules in ((fits, []), (fits + "n", ["AWS205"])):
+        wide = trust(allow=[allow(accounts=[name])])
+        assert [f.rule.id for f in judge_trust(wide, (), CONTEXT)] == rules
+        bound = binding(subject={"serviceAccountNames": [name]})
+        assert [(f.rule.id, f.path) for f in judge_binding(bound, wide, CONTEXT)] == [
+            (rule, "spec.subject.serviceAccountNames[0]") for rule in rules
+        ]
+
+
+def test_the_schema_takes_regions_of_the_partitions_that_are_served_and_no_others() -> None:
+    """By the vendor's own table."""
+    table = json.loads((Path(botocore.__file__).parent / "data" / "partitions.json").read_text())["partitions"]
+    for partition in table:
+        for region in [name for name in partition["regions"] if "global" not in name]:
+            raw = raw_trust(relyingParty={"type": "AWS", "aws": {"accountID": ACCOUNT, "region": region}})
+            if partition["id"] not in ("aws", "aws-cn", "aws-us-gov"):
+                with pytest.raises(decode.InvalidObject, match="region"):
+                    decode.federation_trust(raw)
+                continue
+            settings = decode.federation_trust(raw).view.settings
+            assert settings.partition == partition["id"], region
+            assert settings.sts == f"https://sts.{region}.{partition['outputs']['dnsSuffix']}/"
 
 
 def test_the_arns_groups() -> None:

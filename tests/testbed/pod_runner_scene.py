@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
-from apostille_testbed.pods import PodRunner
+from apostille_testbed import ControlPlane
+from apostille_testbed.pods import PodRunner, pod_runner
 from apostille_testbed.pods.api import Api, ApiError
 
 Object = dict[str, Any]
@@ -21,11 +22,12 @@ SLEEP = "exec sleep 1000"
 class Scene:
     """A namespace with the service account `reader`, and a node that runs its pods."""
 
-    def __init__(self, control_plane: Any, namespace: str, directory: Path) -> None:
+    def __init__(self, control_plane: ControlPlane, namespace: str, directory: Path) -> None:
+        self.control_plane = control_plane
         self.namespace = namespace
         self.node = f"node-{namespace}"
-        self.kubeconfig = Path(control_plane.kubeconfig)
-        self.node_kubeconfig = Path(control_plane.kubeconfig_for(f"system:node:{self.node}", ["system:nodes"]))
+        self.kubeconfig = control_plane.kubeconfig
+        self.node_kubeconfig = control_plane.kubeconfig_for(f"system:node:{self.node}", ["system:nodes"])
         self.directory = directory
         self._runner = asyncio.Runner()
 
@@ -55,19 +57,12 @@ class Scene:
         found = self.call("GET", self.core("events"))["items"]
         return [item["message"] for item in found if (item["involvedObject"]["name"], item["reason"]) == (pod, reason)]
 
-    def runner(self, **options: Any) -> PodRunner:
-        return PodRunner(
-            kubeconfig=self.kubeconfig,
-            node_kubeconfig=self.node_kubeconfig,
-            directory=self.directory,
-            name=self.node,
-            namespaces=[self.namespace],
-            **options,
-        )
+    def runner(self, **options: Any) -> AbstractContextManager[PodRunner]:
+        return pod_runner(self.control_plane, name=self.node, namespaces=[self.namespace], **options)
 
 
 @contextmanager
-def scene(control_plane: Any, namespace: str, directory: Path) -> Iterator[Scene]:
+def scene(control_plane: ControlPlane, namespace: str, directory: Path) -> Iterator[Scene]:
     made = Scene(control_plane, namespace, directory)
     try:
         made.call("POST", made.core("serviceaccounts"), {"metadata": {"name": "reader"}})
@@ -99,6 +94,12 @@ def pod(name: str, *containers: Object, annotations: dict[str, str] | None = Non
 def token_volume(audience: str = AUDIENCE) -> Object:
     source = {"serviceAccountToken": {"audience": audience, "expirationSeconds": 3600, "path": "token"}}
     return {"name": "token", "projected": {"sources": [source]}}
+
+
+def is_ready(found: Object | None) -> bool:
+    """Whether a pod says that it is."""
+    told = (found or {}).get("status", {}).get("conditions", ())
+    return any(item["type"] == "Ready" and item["status"] == "True" for item in told)
 
 
 def until(holds: Callable[[], Any], what: str) -> Any:

@@ -12,19 +12,19 @@ import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import trustme
 
+from apostille_testbed import ControlPlane
 from apostille_testbed.pods import Image, PodRunner, Route
-from testbed.pod_runner_scene import SLEEP, Scene, container, pod, scene, until
+from testbed.pod_runner_scene import SLEEP, Scene, container, is_ready, pod, scene, until
 
 pytestmark = pytest.mark.integration
 
 
 @pytest.fixture
-def world(control_plane: Any, namespace: str, tmp_path: Path) -> Iterator[Scene]:
+def world(control_plane: ControlPlane, namespace: str, tmp_path: Path) -> Iterator[Scene]:
     with scene(control_plane, namespace, tmp_path / "node") as made:
         yield made
 
@@ -186,16 +186,11 @@ def test_without_namespaces_a_pod_runs_at_real_paths_one_at_a_time(world: Scene,
         app = container("app", f"echo text >{path}/file; {SLEEP}", ("m", str(path)))
         for name in ("p", "q"):
             world.create(pod(name, app, volumes=volumes, terminationGracePeriodSeconds=1))
-        runner.wait(world.namespace, "p", lambda found: any(_ready(world.pod(name)) for name in ("p", "q")))
-        running, waiting = ("p", "q") if _ready(world.pod("p")) else ("q", "p")
+        runner.wait(world.namespace, "p", lambda found: any(is_ready(world.pod(name)) for name in ("p", "q")))
+        running, waiting = ("p", "q") if is_ready(world.pod("p")) else ("q", "p")
         until(lambda: (path / "file").exists(), "the container wrote to the real path")
         assert runner.execute(world.namespace, running, "app", ["cat", str(path / "file")]).stdout == "text\n"
         assert world.pod(waiting)["status"]["phase"] == "Pending"
         world.call("DELETE", world.core("pods", running))
         runner.wait(world.namespace, waiting, "Ready")
     assert not path.parent.exists()
-
-
-def _ready(found: dict[str, Any]) -> bool:
-    told = found.get("status", {}).get("conditions", ())
-    return any(item["type"] == "Ready" and item["status"] == "True" for item in told)

@@ -111,6 +111,9 @@ def test_the_reference_vectors(condition: dict[str, Any], good: bool, other: boo
         pytest.param({"ForAllValues:StringEquals": {f"{H}:amr": "x"}}, True, id="missing key ForAllValues"),
         pytest.param({"ForAnyValue:StringEquals": {f"{H}:amr": "x"}}, False, id="missing key ForAnyValue"),
         pytest.param({"ForAnyValue:StringNotEquals": {f"{H}:amr": "x"}}, False, id="missing key ForAnyValue negated"),
+        pytest.param(
+            {"ForAnyValue:StringEqualsIfExists": {f"{H}:amr": "x"}}, False, id="missing key ForAnyValue IfExists"
+        ),
         pytest.param({"Null": {f"{H}:amr": "true"}}, True, id="Null"),
         pytest.param({"Null": {f"{H}:sub": True}}, False, id="Null of a present key"),
         pytest.param({"Null": {f"{H}:sub": "false"}}, True, id="not Null"),

@@ -10,6 +10,11 @@ from pathlib import Path
 from types import MappingProxyType
 
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+EXCHANGE = "apostille-exchange:*"
+"""The references that `standard_images` takes for the exchange sidecar's image."""
+
+_PROGRAMS = Path(__file__).with_name("programs")
+_NOBODY = 65532  # as distroless images number it
 
 
 @dataclass(frozen=True)
@@ -31,6 +36,29 @@ class Image:
         """PATH, HOME and what the image sets; nothing of the runner's own environment."""
         path = ":".join([*self.path_prepend, str(Path(sys.executable).parent), SYSTEM_PATH])
         return {"PATH": path, "HOME": "/tmp", "LANG": "C.UTF-8", **self.env}
+
+
+def exchange_image(ca: Path | None = None) -> Image:
+    """The exchange sidecar's image: `apostille-exchange`, on Python's standard library alone.
+
+    `ca`: the authorities that its system trusts, as PEM; None: the machine's.
+    """
+    return Image(entrypoint=("apostille-exchange",), env=_trust(ca), path_prepend=(str(_PROGRAMS),), user=_NOBODY)
+
+
+def sdk_image(ca: Path | None = None) -> Image:
+    """An application's image: Python with unmodified boto3. `ca` as in `exchange_image`."""
+    # boto3 brings authorities of its own and takes others only from its variable.
+    return Image(cmd=("python",), env={**_trust(ca), **({"AWS_CA_BUNDLE": str(ca)} if ca else {})})
+
+
+def standard_images(ca: Path | None = None) -> Mapping[str, Image]:
+    """The exchange sidecar under its name, everything else an application's image."""
+    return MappingProxyType({EXCHANGE: exchange_image(ca), "*": sdk_image(ca)})
+
+
+def _trust(ca: Path | None) -> dict[str, str]:
+    return {"SSL_CERT_FILE": str(ca)} if ca else {}
 
 
 DEFAULT_IMAGES: Mapping[str, Image] = MappingProxyType({"*": Image()})

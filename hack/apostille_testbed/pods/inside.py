@@ -326,7 +326,10 @@ class Pod:
         setns(f"/proc/{pid}/ns/user", CLONE_NEWUSER)
 
     def link_volumes(self, order: Message) -> None:
-        """Without namespaces a volume is a symbolic link at its real path, taken away when the pod ends."""
+        """Without namespaces a volume is a symbolic link at its real path, taken away when the pod ends.
+
+        The file ``links`` says which, for `leftovers.clear` should this process be killed.
+        """
         for item in order["mounts"]:
             target, path = os.path.join(self.directory, "volumes", item["source"]), item["path"].rstrip("/")
             if path in self.linked and os.readlink(path) == target:
@@ -337,11 +340,13 @@ class Pod:
             while not os.path.isdir(parent):
                 missing.append(parent)
                 parent = os.path.dirname(parent)
+            self.made += reversed(missing)
+            self.linked.append(path)
+            with open(os.path.join(self.directory, "links"), "w") as file:
+                json.dump({"links": self.linked, "made": self.made}, file)
             for directory in reversed(missing):
                 os.mkdir(directory)
-                self.made.append(directory)
             os.symlink(target, path)
-            self.linked.append(path)
 
     def end(self) -> None:
         for pid in self.running:

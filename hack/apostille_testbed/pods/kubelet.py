@@ -16,12 +16,15 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-Find = Callable[[str, str, str], Path]
+Find = Callable[[str, str, str, bool], Path]
 FOLLOW = 0.2
 
 
-def _tls(address: str) -> ssl.SSLContext:
-    """A certificate for this run; an API server without --kubelet-certificate-authority does not check who signed."""
+def _tls(address: str, pair: tuple[Path, Path] | None) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    if pair is not None:
+        context.load_cert_chain(*map(str, pair))
+        return context
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "pod-runner")])
     present = datetime.datetime.now(datetime.UTC)
@@ -36,7 +39,6 @@ def _tls(address: str) -> ssl.SSLContext:
         .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(address))]), critical=False)
         .sign(key, hashes.SHA256())
     )
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     encoding = serialization.Encoding.PEM
     private = key.private_bytes(encoding, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     with tempfile.NamedTemporaryFile(suffix=".pem") as file:  # the ssl module reads keys from files only
@@ -57,13 +59,18 @@ class Logs:
         await self._runner.cleanup()
 
 
-async def serve_logs(address: str, find: Find) -> Logs:
-    """Serves GET /containerLogs/NAMESPACE/POD/CONTAINER on a free port. `find` raises KeyError for an unknown one."""
+async def serve_logs(address: str, find: Find, pair: tuple[Path, Path] | None) -> Logs:
+    """Serves GET /containerLogs/NAMESPACE/POD/CONTAINER on a free port.
+
+    `find(namespace, pod, container, previous)` raises KeyError for an unknown one. `pair`: certificate and key; None: a
+    self-signed one, which an API server without --kubelet-certificate-authority takes.
+    """
 
     async def logs(request: web.Request) -> web.StreamResponse:
         names = request.match_info
         try:
-            path = find(names["namespace"], names["pod"], names["container"])
+            previous = request.query.get("previous") == "true"
+            path = find(names["namespace"], names["pod"], names["container"], previous)
         except KeyError:
             raise web.HTTPNotFound(text="no such container on this node") from None
         data = path.read_bytes() if path.exists() else b""
@@ -93,5 +100,5 @@ async def serve_logs(address: str, find: Find) -> Logs:
     application.router.add_get("/containerLogs/{namespace}/{pod}/{container}", logs)
     runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1)
     await runner.setup()
-    await web.TCPSite(runner, address, 0, ssl_context=_tls(address)).start()
+    await web.TCPSite(runner, address, 0, ssl_context=_tls(address, pair)).start()
     return Logs(runner, int(runner.addresses[0][1]))

@@ -93,7 +93,7 @@ class Pod:
 
     def update(self, pod: Object) -> None:
         """Takes a newer version of the object; a deletion timestamp begins the pod's end."""
-        self.object = pod
+        self._keep(pod)
         if pod["metadata"].get("deletionTimestamp"):
             self._ending.set()
         self._changed.set()
@@ -111,13 +111,18 @@ class Pod:
                 return container
         raise KeyError(name)
 
-    def log_file(self, container: Container) -> Path:
-        return self.logs / f"{container.name}.{container.restarts}.log"
+    def log_file(self, container: Container, *, previous: bool = False) -> Path:
+        return self.logs / f"{container.name}.{container.restarts - previous}.log"
 
     async def refresh_tokens(self) -> list[str]:
         """Asks for every token again, as a restarted kubelet does; returns the FailedMount messages."""
         self.tokens.forget()
         return await self._sync_volumes()
+
+    def _keep(self, pod: Object) -> None:
+        # The watch and the answer to a status update race; resource versions are ordered (KEP-5504).
+        if int(pod["metadata"]["resourceVersion"]) >= int(self.object["metadata"]["resourceVersion"]):
+            self.object = pod
 
     # ---------------------------------------------------------------------------------------------- life
 
@@ -237,8 +242,10 @@ class Pod:
         while True:
             until_refresh = self.tokens.next_refresh() - time.time()
             due = min(pause, until_refresh) if until_refresh > 0 else pause  # overdue: it was refused just now
+            # Not wait_for: before Python 3.12 it swallows a cancellation that comes with the result.
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._changed.wait(), due)
+                async with asyncio.timeout(due):
+                    await self._changed.wait()
             self._changed.clear()
             if await self._sync_volumes():
                 pause = min(backoff.retry(), CONFIG_REFRESH)
@@ -401,7 +408,7 @@ class Pod:
         told = self.status()
         if told != self._sent:
             body = {"metadata": {"uid": self.uid}, "status": told}
-            self.object = await self.host.api.patch(f"{self._path()}/status", body)
+            self._keep(await self.host.api.patch(f"{self._path()}/status", body))
             self._sent = told
 
     async def _delete(self) -> None:

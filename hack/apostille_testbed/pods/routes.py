@@ -8,7 +8,9 @@ import ipaddress
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Self
 
+from apostille_testbed.parties import Party
 from apostille_testbed.pods.sandbox import Sandbox
 
 log = logging.getLogger("apostille.testbed.pods")
@@ -23,11 +25,21 @@ class Route:
     port: int
     target: tuple[str, int]
 
+    @classmethod
+    def to_party(cls, party: Party) -> Self:
+        """The names that a party of the testbed answers to by now, on the port that its clients use."""
+        return cls(party.hosts, 443, ("127.0.0.1", party.port))
+
 
 def addresses(routes: Sequence[Route]) -> dict[str, str]:
     """An address for each distinct host, stable in the order of the routes."""
     hosts = dict.fromkeys(host for route in routes for host in route.hosts)
     return {host: str(FIRST_ADDRESS + number) for number, host in enumerate(hosts)}
+
+
+def targets(routes: Sequence[Route]) -> dict[tuple[str, int], tuple[str, int]]:
+    """Where each (host, port) leads: of two routes for the same, the later counts."""
+    return {(host, route.port): route.target for route in routes for host in route.hosts}
 
 
 def hosts_file(hostname: str, pod_ip: str, known: dict[str, str]) -> str:
@@ -48,25 +60,23 @@ class Forwarder:
         self._connections: set[asyncio.Task[None]] = set()
 
     async def serve(self, sandbox: Sandbox, routes: Sequence[Route]) -> None:
-        """Raises SandboxError when an address cannot be listened on (two routes for one host and port)."""
+        """Raises SandboxError when an address cannot be listened on."""
         known = addresses(routes)
-        for route in routes:
-            for host in route.hosts:
-                listening = await sandbox.listen(known[host], route.port)
-                target = route.target
+        for (host, port), target in targets(routes).items():
+            listening = await sandbox.listen(known[host], port)
 
-                async def accept(
-                    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, target: tuple[str, int] = target
-                ) -> None:
-                    task = asyncio.current_task()
-                    assert task is not None
-                    self._connections.add(task)
-                    try:
-                        await _forward(reader, writer, target)
-                    finally:
-                        self._connections.discard(task)
+            async def accept(
+                reader: asyncio.StreamReader, writer: asyncio.StreamWriter, target: tuple[str, int] = target
+            ) -> None:
+                task = asyncio.current_task()
+                assert task is not None
+                self._connections.add(task)
+                try:
+                    await _forward(reader, writer, target)
+                finally:
+                    self._connections.discard(task)
 
-                self._servers.append(await asyncio.start_server(accept, sock=listening))
+            self._servers.append(await asyncio.start_server(accept, sock=listening))
 
     async def close(self) -> None:
         for server in self._servers:

@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Mapp
 from pathlib import Path
 from typing import Any, TypeVar
 
+from apostille_testbed import leftovers
 from apostille_testbed.pods import node
 from apostille_testbed.pods.api import Api, ApiError, Object
 from apostille_testbed.pods.events import Events
@@ -50,7 +51,8 @@ class PodRunner:
     `kubeconfig` schedules (admin), `node_kubeconfig` is `system:node:<name>` in `system:nodes` and does all the
     kubelet's work, so that the Node authorizer and NodeRestriction apply. `namespaces` limits what is scheduled.
     `isolation=False` forces the mode without namespaces; None finds out. `backoff` is the first pause before a
-    container is started again, in seconds (a kubelet's is 10).
+    container is started again, in seconds (a kubelet's is 10). `serving` is the certificate and key that the API
+    server is shown when it fetches logs; None: a self-signed one.
     """
 
     def __init__(
@@ -64,9 +66,11 @@ class PodRunner:
         namespaces: Collection[str] | None = None,
         isolation: bool | None = None,
         backoff: float = 1.0,
+        serving: tuple[Path, Path] | None = None,
     ) -> None:
         self.name = name
         self.isolation: Isolation | None = None
+        """What the machine allows; known once it is started."""
         self._files = (kubeconfig, node_kubeconfig)
         self._directory = directory
         self._images = images
@@ -74,6 +78,7 @@ class PodRunner:
         self._namespaces = namespaces
         self._wanted = isolation
         self._backoff = backoff
+        self._serving = serving
         self._pods: dict[str, tuple[Pod, asyncio.Task[None]]] = {}
         self._count = 0
 
@@ -114,9 +119,16 @@ class PodRunner:
         if self._failure:
             raise self._failure
 
-    def logs(self, namespace: str, pod: str, container: str) -> str:
-        """What the container's current (or last) process wrote. Raises KeyError for a pod that is not here."""
-        path = self._log_file(namespace, pod, container)
+    def add_routes(self, *routes: Route) -> None:
+        """Pods that start from now on reach these too; a route for the same host and port replaces the older."""
+        self._routes.extend(routes)
+
+    def logs(self, namespace: str, pod: str, container: str, *, previous: bool = False) -> str:
+        """What the container's current (or last) process wrote; `previous`: the one before it.
+
+        Raises KeyError for a pod that is not here.
+        """
+        path = self._log_file(namespace, pod, container, previous)
         return path.read_text(errors="replace") if path.exists() else ""
 
     def execute(
@@ -206,9 +218,9 @@ class PodRunner:
                 return pod
         raise KeyError(f"{namespace}/{name}")
 
-    def _log_file(self, namespace: str, pod: str, container: str) -> Path:
+    def _log_file(self, namespace: str, pod: str, container: str, previous: bool) -> Path:
         found = self._pod(namespace, pod)
-        return found.log_file(found.container(container))
+        return found.log_file(found.container(container), previous=previous)
 
     def _do(self, work: Coroutine[Any, Any, T]) -> T:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
@@ -216,11 +228,12 @@ class PodRunner:
     async def _main(self, started: threading.Event) -> None:
         self._loop = asyncio.get_running_loop()
         self._stop = asyncio.Event()
+        self._clear()
         self._directory.mkdir(parents=True, exist_ok=True)
         self.isolation = decide("switched off") if self._wanted is False else await detect()
         log.warning(self.isolation.message) if not self.isolation.namespaces else log.info(self.isolation.message)
         async with Api(self._files[0]) as self._admin, Api(self._files[1]) as api:
-            logs = await serve_logs(ADDRESS, self._log_file)
+            logs = await serve_logs(ADDRESS, self._log_file, self._serving)
             await node.register(api, self.name, ADDRESS, logs.port, self.isolation.message)
             self._host = Host(
                 api=api,
@@ -254,8 +267,12 @@ class PodRunner:
                 await asyncio.gather(*tasks, return_exceptions=True)
                 await logs.close()
                 await self._sign_off()
-                for name in ("pods", "logs"):
-                    shutil.rmtree(self._directory / name, ignore_errors=True)
+                self._clear()
+
+    def _clear(self) -> None:
+        leftovers.clear(self._directory)
+        for name in ("pods", "logs"):
+            shutil.rmtree(self._directory / name, ignore_errors=True)
 
     async def _sign_off(self) -> None:
         with contextlib.suppress(ApiError):

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import logging
+import os
 import shutil
 import socket
 import subprocess
@@ -15,6 +16,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from apostille_testbed.processes import MARK
 
 log = logging.getLogger("apostille.testbed.pods")
 INSIDE = Path(__file__).with_name("inside.py")
@@ -94,6 +97,8 @@ class Sandbox:
                 [sys.executable, "-I", "-S", str(INSIDE), str(theirs.fileno())],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
+                # Nothing of ours but whose it is, by which `processes.clear` knows it.
+                env={MARK: os.environ[MARK]} if MARK in os.environ else {},
                 start_new_session=True,  # a Ctrl-C at the terminal reaches the runner, which ends its pods in order
                 cwd="/",
             )
@@ -205,7 +210,9 @@ class Sandbox:
                 outputs=[str(path) for path in outputs],
             )
             try:
-                code = await asyncio.wait_for(self.wait(message["pid"]), seconds)
+                # Not wait_for: before Python 3.12 it swallows a cancellation that comes with the result.
+                async with asyncio.timeout(seconds):
+                    code = await self.wait(message["pid"])
             except (TimeoutError, asyncio.CancelledError):
                 with contextlib.suppress(SandboxError):
                     await self.signal(message["pid"], 9)

@@ -39,23 +39,35 @@ def memory(pod: Object) -> dict[str, str]:
             size = str(source.get("sizeLimit", "")).removesuffix("i").removesuffix("B").lower()
             # tmpfs knows k, m and g; another spelling of a quantity goes without a limit.
             limited = size and (size.isdigit() or (size[:-1].isdigit() and size[-1] in "kmg"))
-            found[volume["name"]] = f"mode=777,size={size}" if limited else "mode=777"
+            found[volume["name"]] = f"mode={directory_mode(pod):o}" + (f",size={size}" if limited else "")
     return found
 
 
-def token_mode(pod: Object, default: int) -> int:
-    """The mode of a token file: 0600 for a uniform runAsUser, 0640 with fsGroup, else the volume's default.
+def directory_mode(pod: Object) -> int:
+    """The mode of an emptyDir (pkg/volume/emptydir; volume.SetVolumeOwnership)."""
+    return 0o2777 if _fs_group(pod) else 0o777
 
-    pkg/volume/projected and volume.SetVolumeOwnership; one user namespace has one uid and gid, so the owner is right
-    by itself.
+
+def file_mode(pod: Object, mode: int) -> int:
+    """The mode of a file the kubelet writes: fsGroup lets its group read it (volume.SetVolumeOwnership).
+
+    One user namespace has one uid and gid, so owner and group are right by themselves.
     """
+    return mode | 0o440 if _fs_group(pod) else mode
+
+
+def token_mode(pod: Object, default: int) -> int:
+    """The mode of a token file before `file_mode`: 0600 with fsGroup or a uniform runAsUser (pkg/volume/projected)."""
     spec = pod["spec"]
     shared = (spec.get("securityContext") or {}).get("runAsUser")
     containers = [*spec.get("initContainers", ()), *spec["containers"]]
     users = {(container.get("securityContext") or {}).get("runAsUser", shared) for container in containers}
-    if (spec.get("securityContext") or {}).get("fsGroup") is not None:
-        return 0o640
-    return 0o600 if len(users) == 1 and None not in users else default
+    uniform = len(users) == 1 and None not in users
+    return 0o600 if uniform or _fs_group(pod) else default
+
+
+def _fs_group(pod: Object) -> bool:
+    return (pod["spec"].get("securityContext") or {}).get("fsGroup") is not None
 
 
 class Volumes:
@@ -85,7 +97,7 @@ class Volumes:
         if "emptyDir" in volume:
             if not path.exists():
                 path.mkdir(parents=True)
-                path.chmod(0o777)
+                path.chmod(directory_mode(pod))
             return
         kind = next((name for name in _SOURCES if name in volume), None)
         if kind is None:
@@ -99,7 +111,7 @@ class Volumes:
                 payload.update(await self._project(pod, part, default))
         else:
             payload = await self._project(pod, {kind: source}, default)
-        write(path, payload)
+        write(path, {name: File(file.content, file_mode(pod, file.mode)) for name, file in payload.items()})
 
     async def _project(self, pod: Object, part: Object, default: int) -> dict[str, File]:
         if token := part.get("serviceAccountToken"):

@@ -17,7 +17,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from apostille.admission.declared import Declared
 from apostille.admission.mutate import Mutate
-from apostille.admission.review import BadReview, answer, request_of
+from apostille.admission.review import BadReview, answer, patience, request_of
 from apostille.admission.validate import Validate
 from apostille.core.selection import probe_warning
 from apostille.core.settings import InjectionSettings
@@ -27,7 +27,7 @@ from apostille.telemetry import metrics
 
 log = logging.getLogger(__name__)
 
-Handler = Callable[[Mapping[str, Any]], Awaitable[dict[str, Any]]]
+Handler = Callable[[Mapping[str, Any], float], Awaitable[dict[str, Any]]]
 
 # Two objects of 3 MB, the largest that etcd takes with some margin, and the review around them.
 MAX_BODY = 7 * 1024 * 1024
@@ -36,6 +36,7 @@ LAME_DUCK_SECONDS = 10.0
 # A copy that heard nothing for this long (bookmarks come every minute) is dead: be restarted.
 MAX_SILENCE = 300.0
 CERTIFICATE_SECONDS = 10.0
+WAITING = "waiting for the issuer and the local copies of trusts and bindings"
 
 
 class Server:
@@ -66,11 +67,13 @@ class Server:
         handler = self._handlers[name]
 
         async def handle(http: web.Request) -> web.Response:
-            started = time.perf_counter()
+            started, deadline = time.perf_counter(), time.monotonic() + patience(http.query.get("timeout", ""))
             result = "error"
             try:
                 request = request_of(await http.read())
-                reply = await handler(request)
+                if not self._declared.ready:
+                    return web.Response(status=503, text=f"Apostille is starting: {WAITING}")
+                reply = await handler(request, deadline)
                 response = reply["response"]
                 result = "denied" if not response["allowed"] else "injected" if "patch" in response else "allowed"
                 metrics.ADMISSION_WARNINGS.labels(name).inc(len(response.get("warnings", ())))
@@ -78,6 +81,8 @@ class Server:
                 return _json(reply)
             except BadReview as error:
                 return web.Response(status=400, text=str(error))
+            except web.HTTPRequestEntityTooLarge:
+                return web.Response(status=413, text=f"a review of more than {MAX_BODY} bytes is not read")
             except ApiError as error:
                 # Not an answer: the webhook's failurePolicy decides, and the API server tells the user this text.
                 log.warning("review not answered", extra={"webhook": name, "reason": str(error)})
@@ -97,7 +102,7 @@ class Server:
         except BadReview as error:
             return web.Response(status=400, text=str(error))
         if not self._declared.ready:
-            return web.Response(status=503, text="not ready")
+            return web.Response(status=503, text=WAITING)
         return _json(
             answer(request, warnings=[probe_warning(http.match_info["configuration"], http.match_info["digest"])])
         )
@@ -112,7 +117,7 @@ class Server:
         if self._stopping:
             return web.Response(status=503, text="stopping")
         if not self._declared.ready:
-            return web.Response(status=503, text="waiting for the local copies of trusts and bindings")
+            return web.Response(status=503, text=WAITING)
         return web.Response(text="ok")
 
     async def _metrics(self, http: web.Request) -> web.Response:
@@ -133,12 +138,12 @@ def _log(webhook: str, request: Mapping[str, Any], response: Mapping[str, Any]) 
             "webhook": webhook,
             "uid": request["uid"],
             "namespace": request.get("namespace", ""),
-            "name": request.get("name")
+            "object": request.get("name")
             or ((request.get("object") or {}).get("metadata") or {}).get("generateName", ""),
             "operation": request.get("operation", ""),
             "allowed": response["allowed"],
             "patched": "patch" in response,
-            "message": (response.get("status") or {}).get("message", "")[:512],
+            "refusal": (response.get("status") or {}).get("message", "")[:512],
         },
     )
 

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from apostille.admission.declared import Declared
-from apostille.admission.review import answer
+from apostille.admission.declared import Declared, NotDone
+from apostille.admission.review import answer, as_warning
 from apostille.core.judge import judge_binding, judge_trust
 from apostille.kinds import decode
+from apostille.kinds.federation_trust import FederationTrust
 from apostille.kinds.workload_binding import WorkloadBinding
 from apostille.model.finding import Finding, refusals, warnings
 from apostille.model.names import BINDING_KIND, TRUST_KIND
-
-# A binding is admitted once the API server asks about the pods its trust allows, so that the pod that comes next in
-# the same `kubectl apply` is not missed; never longer than this.
-WAIT_SECONDS = 5.0
 
 
 class Validate:
@@ -25,46 +21,53 @@ class Validate:
     def __init__(self, declared: Declared) -> None:
         self._declared = declared
 
-    async def __call__(self, request: Mapping[str, Any]) -> dict[str, Any]:
-        """The AdmissionReview to send back."""
+    async def __call__(self, request: Mapping[str, Any], deadline: float) -> dict[str, Any]:
+        """The AdmissionReview to send back, by ``deadline``. Raises ApiError where it cannot be judged."""
         new, old = request.get("object") or {}, request.get("oldObject") or {}
-        if old and old.get("spec") == new.get("spec"):
-            return answer(request)  # labels, finalizers: nothing that rules speak of
+        if not new or (old and old.get("spec") == new.get("spec")):
+            return answer(request)  # a deletion; labels, finalizers: nothing that rules speak of
         kind = (request.get("kind") or {}).get("kind")
         try:
             if kind == TRUST_KIND:
-                return self._trust(request, new)
+                return await self._trust(request, decode.federation_trust(new))
             if kind == BINDING_KIND:
-                return await self._binding(request, decode.workload_binding(new))
+                return await self._binding(request, decode.workload_binding(new), deadline)
         except decode.InvalidObject as error:
             return answer(request, denial=str(error))
         return answer(request)
 
-    def _trust(self, request: Mapping[str, Any], raw: dict[str, Any]) -> dict[str, Any]:
-        trust = decode.federation_trust(raw)
-        return _verdict(request, judge_trust(trust, list(self._declared.trusts), self._declared.context))
+    async def _trust(self, request: Mapping[str, Any], trust: FederationTrust) -> dict[str, Any]:
+        # Read, not remembered: the other one may be a line further up in the same file.
+        return _verdict(request, judge_trust(trust, await self._declared.read_trusts(), self._declared.context))
 
-    async def _binding(self, request: Mapping[str, Any], binding: WorkloadBinding) -> dict[str, Any]:
+    async def _binding(self, request: Mapping[str, Any], binding: WorkloadBinding, deadline: float) -> dict[str, Any]:
         name = binding.spec.trust_ref.name
-        deadline = time.monotonic() + WAIT_SECONDS
-        trust = self._declared.trusts.get("", name) or await self._declared.read_trust(name)
+        trust = await self._declared.read_trust(name)
         findings = judge_binding(binding, trust, self._declared.context)
-        extra = []
+        if refusals(findings):
+            return _verdict(request, findings)
+        self._declared.admitted(binding.namespace)
         if trust is None:
-            extra.append(
+            return _verdict(request, findings, [
                 f"spec.trustRef.name: there is no FederationTrust {name} yet; the binding waits for it, and pods "
-                "created before it is there have no identity"
-            )
-        elif not refusals(findings) and not request.get("dryRun"):
-            if not await self._declared.wait_for_trust(name, deadline):
-                extra.append(
-                    f"FederationTrust {name} is still activating; pods created in the next seconds may come without "
-                    "their identity (kubectl get wbind shows them as missing)"
-                )
-        return _verdict(request, findings, extra)
+                "created before it is there have no identity",
+            ])  # fmt: skip
+        if request.get("dryRun"):
+            return _verdict(request, findings)
+        try:
+            # So that the pod that comes next in the same `kubectl apply` is not missed.
+            await self._declared.wait_for_trust(trust, deadline)
+        except NotDone as reason:
+            return _verdict(request, findings, [
+                f"spec.trustRef.name: FederationTrust {name} is not in force yet; {reason}; pods created before it is "
+                f"have no identity: kubectl get wbind -n {binding.namespace}",
+            ])  # fmt: skip
+        return _verdict(request, findings)
 
 
-def _verdict(request: Mapping[str, Any], findings: list[Finding], extra: list[str] | None = None) -> dict[str, Any]:
-    refused = refusals(findings)
-    denial = "\n".join(str(finding) for finding in refused)
-    return answer(request, denial=denial, warnings=[*(str(finding) for finding in warnings(findings)), *(extra or [])])
+def _verdict(request: Mapping[str, Any], findings: Sequence[Finding], extra: Sequence[str] = ()) -> dict[str, Any]:
+    """The first refusal of each field, one a line; without any, the warnings."""
+    if refused := refusals(findings):
+        told = {finding.path: finding for finding in reversed(refused)}
+        return answer(request, denial="\n".join(str(told[path]) for path in dict.fromkeys(f.path for f in refused)))
+    return answer(request, warnings=[*extra, *(as_warning(finding) for finding in warnings(findings))])

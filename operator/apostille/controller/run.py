@@ -27,12 +27,11 @@ from apostille.kube.lease import Lease
 from apostille.kube.recorder import Recorder
 from apostille.kube.reflector import Key, Reflector
 from apostille.model.identity import ServiceAccount
-from apostille.model.names import BINDING_PLURAL, TRUST_PLURAL
+from apostille.model.names import BINDING_PLURAL, CONTROLLER_LEASE, TRUST_PLURAL
 from apostille.telemetry import metrics
 
 log = logging.getLogger(__name__)
 
-LEASE = "apostille-controller"
 LIST_SECONDS, ISSUER_SECONDS, RETRY_SECONDS = 60.0, 300.0, 2.0
 CLUSTER = ("cluster", "", "")
 
@@ -46,7 +45,7 @@ class Controller:
         self._connection, self._client, self._service_account = connection, client, service_account
         self._settings = settings
         identity = f"{socket.gethostname()}_{os.getpid()}"
-        self.lease = Lease(client, settings.own_namespace, LEASE, identity)
+        self.lease = Lease(client, settings.own_namespace, CONTROLLER_LEASE, identity)
         self._pods: Reflector[PodFacts] = Reflector(client, PODS.path(), facts, self._pod_changed)
         self.state = State(settings.own_namespace, self._pods)
         writer = StatusWriter(client, Recorder(client, identity))

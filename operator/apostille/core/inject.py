@@ -58,6 +58,11 @@ def inject(pod: Pod, plans: Sequence[PodPlan], settings: InjectionSettings) -> I
     was_ours = names.PLAN_ANNOTATION in annotations
     outdated = was_ours and not parts.carries(annotations[names.PLAN_ANNOTATION], plans)
     work = _Work(pod, sorted(plans, key=lambda plan: plan.binding), settings, was_ours, outdated)
+    if outdated:
+        work.warnings.append(
+            f"metadata.annotations[{names.PLAN_ANNOTATION}]: not the plan of this pod's bindings, as in a copied pod; "
+            "everything of Apostille's in it was brought to the current plan"
+        )
     _metadata(work, metadata)
     _volumes(work, spec)
     _exchange(work, spec)
@@ -103,7 +108,7 @@ def _volumes(work: _Work, spec: Mapping[str, Any]) -> None:
     want = parts.volumes(work.plans)
     wanted = {volume["name"] for volume in want}
     stale = [i for i, v in enumerate(have) if names.is_our_volume(v.get("name", "")) and v.get("name") not in wanted]
-    if stale:
+    if stale and not work.outdated:
         shown = ", ".join(have[i]["name"] for i in stale)
         work.warnings.append(f"spec.volumes: {shown} is reserved to Apostille and not part of this pod's plan; removed")
     if not work.was_ours:

@@ -32,6 +32,9 @@ def judge_trust(trust: FederationTrust, others: Iterable[FederationTrust], conte
         findings += checks.namespace(allow.namespace, f"{path}.namespace", context.own_namespace)
         for j, name in enumerate(allow.service_accounts):
             findings += checks.service_account(allow.namespace, name, f"{path}.serviceAccounts[{j}]")
+            findings += party.check_subject(
+                ServiceAccount(allow.namespace, name).subject, f"{path}.serviceAccounts[{j}]"
+            )
         for j, target in enumerate(allow.targets):
             findings += party.check_target_id(view, target, f"{path}.targets[{j}]")
     findings += checks.lifetime(trust.spec.ceilings.assertion_seconds, "spec.ceilings.assertionSeconds")
@@ -79,7 +82,9 @@ def judge_binding(binding: WorkloadBinding, trust: FederationTrust | None, conte
         path = f"spec.subject.serviceAccountNames[{i}]"
         findings += checks.service_account(binding.namespace, name, path)
         if trust is not None:
-            findings += _allowed(binding, trust, ServiceAccount(binding.namespace, name), path)
+            account = ServiceAccount(binding.namespace, name)
+            findings += trust.party.check_subject(account.subject, path)
+            findings += _allowed(binding, trust, account, path)
     ceiling = None
     if trust is not None:
         findings += _target(binding, trust)
@@ -105,8 +110,9 @@ def _allowed(binding: WorkloadBinding, trust: FederationTrust, account: ServiceA
     elif not any(account.name in allow.service_accounts for allow in in_namespace):
         yield catalogue.NOT_ALLOWED.at(
             path,
-            f"FederationTrust {trust.name} does not allow service account {account.name} of namespace {account.namespace}"
-            f" (allowed there: {_some(name for allow in in_namespace for name in allow.service_accounts)})",
+            f"FederationTrust {trust.name} does not allow service account {account.name} of namespace "
+            f"{account.namespace} (allowed there: "
+            f"{_some(name for allow in in_namespace for name in allow.service_accounts)})",
         )
 
 
@@ -132,8 +138,8 @@ def _target(binding: WorkloadBinding, trust: FederationTrust) -> Iterable[Findin
         if mine and not any(wanted in allow.targets for allow in mine):
             yield catalogue.NOT_ALLOWED.at(
                 path,
-                f"FederationTrust {trust.name} does not allow {account.name} of namespace {account.namespace} to take on "
-                f"{wanted} (allowed: {_some(target for allow in mine for target in allow.targets)})",
+                f"FederationTrust {trust.name} does not allow {account.name} of namespace {account.namespace} to take "
+                f"on {wanted} (allowed: {_some(target for allow in mine for target in allow.targets)})",
             )
 
 

@@ -28,6 +28,16 @@ class Phase:
         return self.name == "Live"
 
 
+def trust_phase(trust: FederationTrust, now: datetime) -> Phase:
+    """Whether any binding of the trust can be in force at ``now`` (timezone-aware): its suspension and expiry alone."""
+    if trust.spec.suspended:
+        return Phase("Ended", Reason.SUSPENDED, "spec.suspended is set")
+    end = trust.spec.governance.expires_at
+    if end is not None and now >= end:
+        return _ended(end, "spec.governance.expiresAt")
+    return Phase("Live", Reason.READY, "in force", end)
+
+
 def phase(trust: FederationTrust, binding: WorkloadBinding, now: datetime) -> Phase:
     """Judges suspension, validity and expiry of both objects at ``now`` (timezone-aware)."""
     if trust.spec.suspended:
@@ -44,8 +54,14 @@ def phase(trust: FederationTrust, binding: WorkloadBinding, now: datetime) -> Ph
     ]
     end, field = min(ends, default=(None, ""))
     if end is not None and now >= end:
-        return Phase("Ended", Reason.EXPIRED, f"ended at {end.isoformat()} ({field})")
+        return _ended(end, field)
     begin = binding.spec.validity.not_before
     if begin is not None and now < begin:
-        return Phase("NotYet", Reason.NOT_YET, f"begins at {begin.isoformat()} (spec.validity.notBefore)", begin)
+        # A trust may end before its binding begins.
+        change = begin if end is None else min(begin, end)
+        return Phase("NotYet", Reason.NOT_YET, f"begins at {begin.isoformat()} (spec.validity.notBefore)", change)
     return Phase("Live", Reason.READY, "in force", end)
+
+
+def _ended(end: datetime, field: str) -> Phase:
+    return Phase("Ended", Reason.EXPIRED, f"ended at {end.isoformat()} ({field})")

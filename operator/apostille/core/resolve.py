@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from apostille.core.judge import Context, judge_binding, judge_trust
-from apostille.core.phase import Phase, phase
+from apostille.core.phase import Phase, phase, trust_phase
 from apostille.kinds.federation_trust import FederationTrust
 from apostille.kinds.workload_binding import WorkloadBinding
 from apostille.model.finding import Finding, refusals
+from apostille.model.identity import ServiceAccount
 
 
 @dataclass(frozen=True, slots=True)
 class ResolvedTrust:
-    """A trust with its findings."""
+    """A trust with its findings and phase."""
 
     trust: FederationTrust
     findings: tuple[Finding, ...]
+    phase: Phase
 
     @property
     def accepted(self) -> bool:
@@ -28,12 +30,17 @@ class ResolvedTrust:
 
 @dataclass(frozen=True, slots=True)
 class ResolvedBinding:
-    """A binding with its trust, findings and phase. ``phase`` is None while there is no accepted trust to judge by."""
+    """A binding with its trust, findings and phase. ``phase`` is None while there is no trust to judge by.
+
+    ``shared_with`` are other live bindings of the namespace that need tokens of the same service account for the same
+    audience: a grant is per pair of these, so tokens go on while one of them lives.
+    """
 
     binding: WorkloadBinding
     trust: ResolvedTrust | None
     findings: tuple[Finding, ...]
     phase: Phase | None
+    shared_with: tuple[str, ...] = ()
 
     @property
     def accepted(self) -> bool:
@@ -65,7 +72,8 @@ class World:
     @property
     def next_change(self) -> datetime | None:
         """When time alone changes anything."""
-        times = [b.phase.next_change for b in self.bindings if b.phase is not None and b.phase.next_change is not None]
+        phases = [*(trust.phase for trust in self.trusts.values()), *(binding.phase for binding in self.bindings)]
+        times = [phase.next_change for phase in phases if phase is not None and phase.next_change is not None]
         return min(times, default=None)
 
 
@@ -74,14 +82,15 @@ def resolve(
 ) -> World:
     """Judges all trusts and bindings; deterministic in the order of names."""
     every = sorted(trusts, key=lambda trust: trust.name)
-    resolved = {trust.name: ResolvedTrust(trust, tuple(judge_trust(trust, every, context))) for trust in every}
-    return World(
-        resolved,
-        [
-            resolve_binding(binding, resolved.get(binding.spec.trust_ref.name), context, now)
-            for binding in sorted(bindings, key=lambda binding: (binding.namespace, binding.name))
-        ],
-    )
+    resolved = {
+        trust.name: ResolvedTrust(trust, tuple(judge_trust(trust, every, context)), trust_phase(trust, now))
+        for trust in every
+    }
+    judged = [
+        resolve_binding(binding, resolved.get(binding.spec.trust_ref.name), context, now)
+        for binding in sorted(bindings, key=lambda binding: (binding.namespace, binding.name))
+    ]
+    return World(resolved, _with_sharers(judged))
 
 
 def resolve_binding(
@@ -90,3 +99,18 @@ def resolve_binding(
     """Judges one binding against its trust."""
     findings = judge_binding(binding, trust.trust if trust else None, context)
     return ResolvedBinding(binding, trust, tuple(findings), phase(trust.trust, binding, now) if trust else None)
+
+
+def _with_sharers(bindings: Sequence[ResolvedBinding]) -> list[ResolvedBinding]:
+    users: dict[tuple[ServiceAccount, str], list[str]] = {}
+    for one in bindings:
+        for need in _needs(one):
+            users.setdefault(need, []).append(one.binding.name)
+    shared = [{name for need in _needs(one) for name in users[need]} - {one.binding.name} for one in bindings]
+    return [replace(one, shared_with=tuple(sorted(names))) for one, names in zip(bindings, shared, strict=True)]
+
+
+def _needs(resolved: ResolvedBinding) -> list[tuple[ServiceAccount, str]]:
+    if not resolved.live or resolved.trust is None:
+        return []
+    return [(account, resolved.trust.trust.audience) for account in resolved.binding.service_accounts]

@@ -11,13 +11,19 @@ import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
+import msgspec
+
 from apostille.core.settings import ClusterSettings
 from apostille.model import names
 from apostille.model.identity import ServiceAccount
 
 # An expression may have 100,000 code points; a pair takes at most 63 + 253 and a few for quotes.
 SHARD_CODE_POINTS = 60_000
-BOUND_TIMEOUT, ALLOWED_TIMEOUT, PROBE_TIMEOUT = 10, 5, 3
+# A binding is answered once the pods that its trust allows are asked about, which takes seconds on a busy API server.
+BOUND_TIMEOUT, ALLOWED_TIMEOUT, PROBE_TIMEOUT, KINDS_TIMEOUT = 10, 5, 3, 20
+
+# Without its first half an unknown namespace would be an *error*, which a webhook that fails closed makes a refusal.
+_PAIRS_TAIL = "].exists(m, request.namespace in m && object.spec.serviceAccountName in m[request.namespace])"
 
 Document = dict[str, Any]
 Pairs = Collection[ServiceAccount]
@@ -57,22 +63,17 @@ def _shards(namespaces: Sequence[str], pairs: Iterable[ServiceAccount]) -> list[
 
 
 def pairs_expression(pairs: Sequence[ServiceAccount]) -> str:
-    """CEL that is true for exactly these pairs.
-
-    Without its first half an unknown namespace would be an *error*, which a webhook that fails closed makes a refusal.
-    """
+    """CEL that is true for exactly these pairs."""
     names_by_namespace: dict[str, list[str]] = {}
     for pair in pairs:
         names_by_namespace.setdefault(pair.namespace, []).append(pair.name)
     literal = ", ".join(f"{cel_string(ns)}: {cel_list(sorted(sas))}" for ns, sas in sorted(names_by_namespace.items()))
-    return (
-        f"[{{{literal}}}].exists(m, request.namespace in m && object.spec.serviceAccountName in m[request.namespace])"
-    )
+    return f"[{{{literal}}}{_PAIRS_TAIL}"
 
 
 def cel_string(value: str) -> str:
-    """A CEL string literal; JSON's escapes are a subset of CEL's."""
-    return json.dumps(value)
+    """A CEL string literal: JSON's escapes are a subset of CEL's, but for surrogates, which CEL does not know."""
+    return json.dumps(value, ensure_ascii=False)
 
 
 def cel_list(values: Iterable[str]) -> str:
@@ -202,7 +203,10 @@ def expected_warnings(configurations: Iterable[Mapping[str, Any]]) -> set[str]:
 
 
 def kinds_webhooks(settings: ClusterSettings) -> Document:
-    """The ValidatingWebhookConfiguration for the two kinds; DELETE is never judged."""
+    """The ValidatingWebhookConfiguration for the two kinds.
+
+    DELETE is never judged, nor a change beside the spec: finalizers and labels must come off with nobody there to ask.
+    """
     return {
         "apiVersion": "admissionregistration.k8s.io/v1",
         "kind": "ValidatingWebhookConfiguration",
@@ -213,9 +217,12 @@ def kinds_webhooks(settings: ClusterSettings) -> Document:
                 "admissionReviewVersions": ["v1"],
                 "clientConfig": client_config("/validate", settings),
                 "failurePolicy": "Fail",
-                "timeoutSeconds": 10,
+                "timeoutSeconds": KINDS_TIMEOUT,
                 "sideEffects": "None",
                 "matchPolicy": "Equivalent",
+                "matchConditions": [
+                    {"name": "spec", "expression": "oldObject == null || object.spec != oldObject.spec"}
+                ],
                 "rules": [
                     {
                         "apiGroups": [names.GROUP], "apiVersions": [names.VERSION],
@@ -232,11 +239,10 @@ def kinds_webhooks(settings: ClusterSettings) -> Document:
 
 def parse_pairs(expression: str) -> list[ServiceAccount]:
     """The pairs of an expression that ``pairs_expression`` wrote; none for any other."""
-    head, found, _ = expression.partition("].exists(")
-    if not found or not head.startswith("["):
+    if not (expression.startswith("[") and expression.endswith(_PAIRS_TAIL)):
         return []
     try:
-        literal = json.loads(head[1:])
-    except ValueError:
+        literal = msgspec.json.decode(expression[1 : -len(_PAIRS_TAIL)], type=dict[str, list[str]])
+    except msgspec.DecodeError:
         return []
     return [ServiceAccount(namespace, name) for namespace, accounts in literal.items() for name in accounts]

@@ -11,8 +11,10 @@ import msgspec
 
 from apostille.core.access import DesiredAccess
 from apostille.core.desired import InForce, grants_of
+from apostille.core.grants import Protection
 from apostille.core.judge import allowed_pairs
 from apostille.core.resolve import ResolvedBinding, ResolvedTrust
+from apostille.kinds.federation_trust import FederationTrust
 from apostille.kinds.status import (
     AccessStatus,
     BindingCounts,
@@ -24,10 +26,10 @@ from apostille.kinds.status import (
     WorkloadBindingStatus,
 )
 from apostille.kinds.workload_binding import WorkloadBinding
-from apostille.model.conditions import Condition, Reason, Status, stamped
+from apostille.model.conditions import Condition, Reason, stamped
 from apostille.model.finding import Finding, refusals, warnings
 from apostille.model.identity import Issuer
-from apostille.model.names import ACCESS_PREFIX
+from apostille.model.names import ACCESS_PREFIX, TRUST_PLURAL
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +56,8 @@ def trust_status(resolved: ResolvedTrust, facts: TrustFacts, now: datetime) -> F
         _trust_enforced(resolved, facts),
     ]
     conditions.append(_trust_ready(resolved, facts, conditions))
-    changes = [b.phase.next_change for b in facts.bindings if b.phase is not None and b.phase.next_change is not None]
+    phases = [resolved.phase, *(binding.phase for binding in facts.bindings)]
+    changes = [phase.next_change for phase in phases if phase is not None and phase.next_change is not None]
     rendered = facts.access is not None and trust.spec.configuration.mode == "Render"
     return FederationTrustStatus(
         observed_generation=trust.generation,
@@ -83,15 +86,14 @@ def _configured(resolved: ResolvedTrust, facts: TrustFacts) -> Condition:
     if facts.access_error:
         return Condition("Configured", "False", Reason.RENDER_FAILED, facts.access_error)
     if facts.access is None:
-        return Condition(
-            "Configured", "False", Reason.RENDER_FAILED, "nothing can be rendered before the issuer is known"
-        )
+        why = "before the issuer is known" if resolved.accepted else "for a trust that is refused"
+        return Condition("Configured", "False", Reason.RENDER_FAILED, f"nothing can be rendered {why}")
     if facts.access.findings:
         return Condition("Configured", "False", Reason.RENDER_FAILED, _sentence(facts.access.findings))
+    many = len(facts.access.files)
     name = ACCESS_PREFIX + resolved.trust.name
-    return Condition(
-        "Configured", "True", Reason.RENDERED, f"{len(facts.access.files)} documents are in ConfigMap {name}"
-    )
+    count = "1 document is" if many == 1 else f"{many} documents are"
+    return Condition("Configured", "True", Reason.RENDERED, f"{count} in ConfigMap {name}")
 
 
 def _trust_enforced(resolved: ResolvedTrust, facts: TrustFacts) -> Condition:
@@ -102,7 +104,7 @@ def _trust_enforced(resolved: ResolvedTrust, facts: TrustFacts) -> Condition:
             "Enforced", "False", Reason.AUDIT,
             "undeclared users of the audience are recorded, not refused: ending a binding does not stop token refresh",
         )  # fmt: skip
-    protection = next((p for p in facts.in_force.policies.protections if p.audience == trust.audience), None)
+    protection = _protection(trust, facts.in_force)
     if protection is None or (protection.mode != mode and protection.mode != "Enforce"):
         return Condition("Enforced", "False", Reason.ACTIVATING, "the policies are not in force in the API server yet")
     if mode == "Warn":
@@ -117,15 +119,18 @@ def _trust_enforced(resolved: ResolvedTrust, facts: TrustFacts) -> Condition:
     return Condition("Enforced", "True", Reason.ENFORCE, "undeclared users of the audience are refused")
 
 
+def _protection(trust: FederationTrust, in_force: InForce) -> Protection | None:
+    return next((p for p in in_force.policies.protections if p.audience == trust.audience), None)
+
+
 def _trust_ready(resolved: ResolvedTrust, facts: TrustFacts, conditions: Sequence[Condition]) -> Condition:
     accepted, issuer_ready, configured, enforced = conditions
     for condition in (accepted, issuer_ready, configured):
         if condition.status != "True":
             return Condition("Ready", "False", condition.reason, condition.message)
-    if resolved.trust.spec.suspended:
-        return Condition(
-            "Ready", "False", Reason.SUSPENDED, "spec.suspended is set: no binding of this trust is in force"
-        )
+    if not resolved.phase.live:
+        message = f"{resolved.phase.message}: no binding of this trust is in force"
+        return Condition("Ready", "False", resolved.phase.reason, message)
     if enforced.reason in (Reason.ACTIVATING, Reason.FOREIGN_USERS):
         return Condition("Ready", "False", enforced.reason, enforced.message)
     if (waiting := _waiting(facts.in_force, allowed=allowed_pairs(resolved.trust))) is not None:
@@ -133,7 +138,8 @@ def _trust_ready(resolved: ResolvedTrust, facts: TrustFacts, conditions: Sequenc
     if facts.shares_with:
         return Condition(
             "Ready", "True", Reason.CUT_OFF_SHARED,
-            f"shares its audience with {', '.join(facts.shares_with)}: ending a binding here does not stop tokens there",
+            f"shares its audience with {', '.join(facts.shares_with)}: ending a binding here does not stop tokens "
+            "there",
         )  # fmt: skip
     return Condition("Ready", "True", Reason.READY, _sentence(warnings(resolved.findings)) or "as declared")
 
@@ -160,14 +166,15 @@ def binding_status(
     enforced = _binding_enforced(resolved, in_force)
     conditions = [accepted, *([enforced] if enforced else [])]
     conditions.append(_binding_ready(resolved, accepted, enforced, pods, in_force))
+    phase = resolved.phase if resolved.accepted else None
     target = ""
     if trust is not None and (own := binding.view(trust.party).target) is not None:
         target = trust.party.target_label(own)
     return WorkloadBindingStatus(
         observed_generation=binding.generation,
         conditions=_written(conditions, binding.raw_status, binding.generation, now),
-        phase=resolved.phase.name if resolved.phase is not None else "NotYet",
-        next_change=resolved.phase.next_change if resolved.phase is not None else None,
+        phase=phase.name if phase is not None else "",
+        next_change=phase.next_change if phase is not None else None,
         subjects=[account.subject for account in binding.service_accounts],
         audience=trust.audience if trust is not None else "",
         target=target,
@@ -176,8 +183,8 @@ def binding_status(
 
 
 def _binding_accepted(resolved: ResolvedBinding) -> Condition:
+    name = resolved.binding.spec.trust_ref.name
     if resolved.trust is None:
-        name = resolved.binding.spec.trust_ref.name
         return Condition(
             "Accepted", "False", Reason.TRUST_NOT_FOUND,
             f"spec.trustRef.name: there is no FederationTrust {name}; ask the platform team, or correct the name",
@@ -185,7 +192,7 @@ def _binding_accepted(resolved: ResolvedBinding) -> Condition:
     if not resolved.trust.accepted:
         return Condition(
             "Accepted", "False", Reason.TRUST_NOT_ACCEPTED,
-            f"FederationTrust {resolved.trust.trust.name} is itself refused: {_sentence(refusals(resolved.trust.findings))}",
+            f"FederationTrust {name} is itself refused: {_sentence(refusals(resolved.trust.findings))}",
         )  # fmt: skip
     return _accepted(resolved.findings)
 
@@ -194,17 +201,24 @@ def _binding_enforced(resolved: ResolvedBinding, in_force: InForce) -> Condition
     """Whether tokens of this binding are granted by policies in force, and only by them."""
     if not resolved.live or resolved.trust is None:
         return None
-    if (mode := resolved.trust.trust.spec.enforcement.mode) != "Enforce":
+    trust = resolved.trust.trust
+    if (mode := trust.spec.enforcement.mode) != "Enforce":
         reason = Reason.AUDIT if mode == "Audit" else Reason.WARN
         return Condition(
             "Enforced", "False", reason,
             f"the trust's enforcement mode is {mode}: ending this binding does not stop the refresh of tokens",
         )  # fmt: skip
-    if not granted(resolved, in_force):
+    protection = _protection(trust, in_force)
+    if protection is None or protection.mode != "Enforce" or not granted(resolved, in_force):
         return Condition("Enforced", "False", Reason.ACTIVATING, "the grant is not in force in the API server yet")
-    return Condition(
-        "Enforced", "True", Reason.ENFORCE, "tokens are granted to this binding by policy, and to nobody else"
-    )
+    if (namespace := resolved.binding.namespace) in protection.spared:
+        return Condition(
+            "Enforced", "False", Reason.FOREIGN_USERS,
+            f"other pods of namespace {namespace} use the audience without a binding, so nothing is refused there: "
+            "ending this binding does not stop the refresh of tokens; bind or remove them, or set "
+            f"spec.enforcement.force of FederationTrust {trust.name}",
+        )  # fmt: skip
+    return Condition("Enforced", "True", Reason.ENFORCE, "tokens are granted by policy, and to declared bindings only")
 
 
 def granted(resolved: ResolvedBinding, in_force: InForce) -> bool:
@@ -221,12 +235,18 @@ def _binding_ready(
     if resolved.phase is None or not resolved.phase.live:
         reason = resolved.phase.reason if resolved.phase is not None else Reason.NOT_YET
         return Condition("Ready", "False", reason, resolved.phase.message if resolved.phase is not None else "")
-    if enforced is not None and enforced.reason is Reason.ACTIVATING:
+    if enforced is not None and enforced.reason in (Reason.ACTIVATING, Reason.FOREIGN_USERS):
         return Condition("Ready", "False", enforced.reason, enforced.message)
     if (waiting := _waiting(in_force, bound=frozenset(resolved.binding.service_accounts))) is not None:
         return waiting
     if pods.missing or pods.stale:
         return Condition("Ready", "True", Reason.PODS_MISSING, _restart_advice(resolved.binding, pods))
+    if resolved.shared_with and enforced is not None and enforced.reason is Reason.ENFORCE:
+        return Condition(
+            "Ready", "True", Reason.CUT_OFF_SHARED,
+            "ending this binding alone does not stop the refresh of its tokens: a service account gets tokens for the "
+            f"same audience also by {', '.join(resolved.shared_with)}",
+        )  # fmt: skip
     return Condition("Ready", "True", Reason.READY, _sentence(warnings(resolved.findings)) or "as declared")
 
 
@@ -243,22 +263,43 @@ def _accepted(findings: Sequence[Finding]) -> Condition:
     return Condition("Accepted", "True", Reason.ACCEPTED, "valid and allowed")
 
 
+# The rest goes on by itself, or is as somebody wanted it.
+_RECONCILING = (Reason.ACTIVATING, Reason.ADMISSION_UNREACHABLE, Reason.TRUST_NOT_FOUND, Reason.DISCOVERY_FAILED)
+# Nothing changes before somebody changes the declaration.
+_STALLED = (Reason.INVALID, Reason.RULE_VIOLATED, Reason.TRUST_NOT_ACCEPTED, Reason.RENDER_FAILED)
+
+
 def _written(
     conditions: Sequence[Condition], previous: Mapping[str, Any], generation: int, now: datetime
 ) -> list[ConditionStatus]:
     by_type = {condition.type: condition for condition in conditions}
-    ready, accepted = by_type["Ready"], by_type["Accepted"]
-    reconciling = ready.reason in (Reason.ACTIVATING, Reason.TRUST_NOT_FOUND, Reason.DISCOVERY_FAILED)
-    stalled: Status = "True" if accepted.reason in (Reason.RULE_VIOLATED, Reason.TRUST_NOT_ACCEPTED) else "False"
+    ready = by_type["Ready"]
     every = [
         *conditions,
         # kstatus reads these two before Ready.
-        Condition("Reconciling", "True" if reconciling else "False", Reason.RECONCILING if reconciling else Reason.STABLE,
-                  ready.message if reconciling else ""),
-        Condition("Stalled", stalled, Reason.STALLED if stalled == "True" else Reason.STABLE,
-                  accepted.message if stalled == "True" else ""),
-    ]  # fmt: skip
+        _abnormal("Reconciling", Reason.RECONCILING, ready, ready.reason in _RECONCILING),
+        _abnormal("Stalled", Reason.STALLED, ready, ready.reason in _STALLED),
+    ]
     return msgspec.convert(stamped(every, previous.get("conditions") or [], generation, now), list[ConditionStatus])
+
+
+def _abnormal(kind: str, reason: Reason, ready: Condition, holds: bool) -> Condition:
+    return Condition(kind, "True", reason, ready.message) if holds else Condition(kind, "False", Reason.STABLE, "")
+
+
+def invalid_status(
+    plural: str, raw: Mapping[str, Any], error: str, now: datetime
+) -> FederationTrustStatus | WorkloadBindingStatus:
+    """The status of an object that does not fit its schema, for instance one that an older version stored.
+
+    ``raw`` is the object, ``error`` a sentence that names the field.
+    """
+    generation = (raw.get("metadata") or {}).get("generation", 0)
+    conditions = [Condition(kind, "False", Reason.INVALID, error) for kind in ("Accepted", "Ready")]
+    kind = FederationTrustStatus if plural == TRUST_PLURAL else WorkloadBindingStatus
+    return kind(
+        observed_generation=generation, conditions=_written(conditions, raw.get("status") or {}, generation, now)
+    )
 
 
 def _sentence(findings: Sequence[Finding]) -> str:

@@ -11,7 +11,6 @@ from apostille.kinds.federation_trust import FederationTrust, FederationTrustSpe
 from apostille.kinds.unions import party_of, target_members
 from apostille.kinds.workload_binding import WorkloadBinding, WorkloadBindingSpec
 
-
 T = TypeVar("T")
 
 

@@ -28,9 +28,9 @@ class Enforcement(Struct, frozen=True, forbid_unknown_fields=True, rename="camel
     mode: Annotated[
         Mode,
         doc(
-            "mode says what a token request or a pod gets that uses this audience without a live binding. Audit records "
-            "it, Warn answers with a warning, Enforce refuses it. Only under Enforce does ending a binding stop the "
-            "refresh of tokens."
+            "mode says what a token request or a pod gets that uses this audience without a live binding. Audit "
+            "records it, Warn answers with a warning, Enforce refuses it. Only under Enforce does ending a binding "
+            "stop the refresh of tokens."
         ),
     ] = "Audit"
     force: Annotated[
@@ -104,8 +104,8 @@ class FederationTrustSpec(Struct, frozen=True, forbid_unknown_fields=True, renam
     audience: Annotated[
         Annotated[str, Meta(max_length=255)] | None,
         doc(
-            "audience is the one receiver named in the assertions, compared byte for byte; immutable. Best unique to this "
-            "trust; when omitted it is the relying party's own, which other trusts may share."
+            "audience is the one receiver named in the assertions, compared byte for byte; immutable. Best unique to "
+            "this trust; when omitted it is the relying party's own, which other trusts may share."
         ),
     ] = None
     issuer: Annotated[IssuerSpec, doc("issuer signs the assertions.")] = field(default_factory=IssuerSpec)

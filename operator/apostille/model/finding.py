@@ -51,7 +51,8 @@ class Finding:
         return self.rule.severity is not Severity.WARN
 
     def __str__(self) -> str:
-        return f"{self.path}: {self.message}. {self.remedy}. [{self.rule.id} {self.rule.slug}, {DOCS}/rules/{self.rule.id}]"
+        page = f"{DOCS}/rules/{self.rule.id}"
+        return f"{self.path}: {self.message}. {self.remedy}. [{self.rule.id} {self.rule.slug}, {page}]"
 
 
 def refusals(findings: Iterable[Finding]) -> list[Finding]:

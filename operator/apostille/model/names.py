@@ -31,6 +31,8 @@ KINDS_WEBHOOKS = "apostille-kinds"
 POLICY_PREFIX = "apostille-"
 PROBE = "apostille-probe"
 ACCESS_PREFIX = "apostille-access-"
+# In Apostille's own namespace: the Lease that the leading controller holds.
+CONTROLLER_LEASE = "apostille-controller"
 
 SYSTEM_NAMESPACES = ("kube-system", "kube-public", "kube-node-lease")
 

@@ -130,6 +130,9 @@ class Party(Protocol):
     def check_target_id(self, trust: TrustView, target: str, path: str) -> Iterable[Finding]:
         """Findings on one target, in a trust's allow list or in a binding."""
 
+    def check_subject(self, subject: str, path: str) -> Iterable[Finding]:
+        """Findings on one exact ``sub`` claim, in a trust's allow list or in a binding."""
+
     def findings(self, trust: TrustView, bindings: Sequence[BindingView], issuer: Issuer | None) -> Iterable[Finding]:
         """The party's own rules over a trust and all its bindings, limits of the far side included."""
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from prometheus_client import Counter, Gauge, Histogram
 
-_FAST = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
+_FAST = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 
 ADMISSION_REQUESTS = Counter(
     "apostille_admission_requests", "Admission reviews answered", ["webhook", "result"]
-)  # result: unchanged, injected, denied, allowed, error
+)  # result: injected, denied, allowed, error
 ADMISSION_SECONDS = Histogram(
     "apostille_admission_seconds", "Time to answer an admission review, waiting included", ["webhook"], buckets=_FAST
 )

@@ -108,9 +108,10 @@ def _condition_holds(operator: str, present: list[str], wanted: list[str]) -> bo
         return all((value.lower() == "true") is (not present) for value in wanted)
     negated = base.startswith("StringNot")
     if not present:
-        # "…IfExists" and ForAllValues are true without the key, ForAnyValue is false even when negated
-        # (IAM "Multivalued context keys"); a plain negated operator is true (IAM "String condition operators").
-        return if_exists or quantifier == "ForAllValues" or (negated and quantifier != "ForAnyValue")
+        # ForAnyValue is false without the key, negated or not, "…IfExists" or not (IAM "Multivalued context keys"; seen
+        # on AWS: https://repost.aws/questions/QU9HFmDzP0QGuU-fd7rS6B7w). Otherwise "…IfExists" and ForAllValues are
+        # true, and so is a negated operator (IAM "String condition operators").
+        return quantifier != "ForAnyValue" and (if_exists or negated or quantifier == "ForAllValues")
     comparison = base.removeprefix("StringNot").removeprefix("String")
     matched = [any(_compare(comparison, pattern, value) for pattern in wanted) for value in present]
     if negated:

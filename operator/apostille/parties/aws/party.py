@@ -53,12 +53,18 @@ class AWS:
         """AWS-TARGET-FORM, AWS-TARGET-ACCOUNT."""
         yield from rules.target(trust, target, path)
 
+    def check_subject(self, subject: str, path: str) -> Iterator[Finding]:
+        """AWS-SUBJECT-LONG."""
+        yield from rules.subject(subject, path)
+
     def findings(self, trust: TrustView, bindings: Sequence[BindingView], issuer: Issuer | None) -> Iterator[Finding]:
-        """Audience, issuer and the size of every policy that would be rendered."""
+        """Audience and issuer, and of what would be rendered the names of roles and the sizes of policies."""
         yield from rules.audience(trust.audience, "spec.audience")
         if issuer is not None:
             yield from rules.issuer_form(issuer, "spec.issuer")
-            yield from rules.sizes(self.access(trust, bindings, issuer), "spec.allow")
+            access = self.access(trust, bindings, issuer)
+            yield from rules.role_names(access, "spec.allow")
+            yield from rules.sizes(access, "spec.allow")
 
     def access(self, trust: TrustView, bindings: Sequence[BindingView], issuer: Issuer) -> policy.AWSAccess:
         """One provider for the cluster, and per role the union of the subjects that are bound to it."""

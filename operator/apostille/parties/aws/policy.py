@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +13,8 @@ from apostille.parties.aws.settings import ROLE_ARN
 
 MAX_POLICY = 2048  # characters of a trust policy, the account's default quota AssumeRolePolicySizeQuota
 ACTION = "sts:AssumeRoleWithWebIdentity"
+PROVIDER_FILE = "oidc-provider.json"
+_PLAIN = re.compile(r"[A-Za-z0-9_-]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,13 +29,17 @@ class Role:
 
 @dataclass(frozen=True, slots=True)
 class AWSAccess:
-    """One OIDC provider and the roles that trust it."""
+    """One OIDC provider and the roles that trust it.
+
+    ``other_audiences`` are further client ids that a provider was found to accept; none are ever wanted.
+    """
 
     partition: str
     account_id: str
     issuer: str
     audience: str
     roles: tuple[Role, ...]
+    other_audiences: tuple[str, ...] = ()
 
     @property
     def host(self) -> str:
@@ -88,11 +96,12 @@ def role_name(arn: str) -> tuple[str, str]:
 
 
 def render(access: AWSAccess) -> dict[str, str]:
-    """Native documents, the inputs of CreateOpenIDConnectProvider and CreateRole, by file name."""
-    files = {"oidc-provider.json": _text({"Url": access.issuer, "ClientIDList": [access.audience]})}
+    """Native documents, the members of CreateOpenIDConnectProvider and CreateRole, by file name."""
+    clients = [access.audience, *access.other_audiences]
+    files = {PROVIDER_FILE: _text({"Url": access.issuer, "ClientIDList": clients})}
     for role in access.roles:
         path, name = role_name(role.arn)
-        files[f"role-{name}.json"] = _text(
+        files[role_file(role.arn)] = _text(
             {
                 "RoleName": name,
                 "Path": path,
@@ -103,31 +112,86 @@ def render(access: AWSAccess) -> dict[str, str]:
     return files
 
 
+def role_file(arn: str) -> str:
+    """``role-NAME.json``; with a digest where path or name hold what a ConfigMap's key cannot, or could be confused."""
+    path, name = role_name(arn)
+    if path == "/" and _PLAIN.fullmatch(name):
+        return f"role-{name}.json"
+    readable = re.sub(r"[^A-Za-z0-9_-]+", "-", path + name).strip("-")[:128]
+    return f"role-{readable}.{hashlib.sha256(arn.encode()).hexdigest()[:16]}.json"
+
+
 def parse(files: Mapping[str, str]) -> AWSAccess:
-    """Reads what ``render`` writes, also when somebody edited it. Raises ValueError naming the file."""
+    """Reads what ``render`` writes, also when somebody edited it. Raises ValueError naming the file.
+
+    A role is taken to be in the account of the provider that it trusts: IAM knows no other way.
+    """
     try:
-        provider = json.loads(files["oidc-provider.json"])
-        issuer, audience = provider["Url"], provider["ClientIDList"][0]
-    except (KeyError, IndexError, TypeError, ValueError) as error:
-        raise ValueError(f"oidc-provider.json: needs Url and ClientIDList ({error!r})") from None
-    host = issuer.removeprefix("https://")
-    partition, account, roles = "aws", "", []
-    for name in sorted(files):
-        if not name.startswith("role-"):
-            continue
-        try:
-            document = json.loads(files[name])
-            policy = document["AssumeRolePolicyDocument"]
-            policy = json.loads(policy) if isinstance(policy, str) else policy
-            federated = policy["Statement"][0]["Principal"]["Federated"]
-            _, partition, _, _, account, _ = federated.split(":", 5)
-            arn = f"arn:{partition}:iam::{account}:role{document.get('Path', '/')}{document['RoleName']}"
-            subjects = policy["Statement"][0].get("Condition", {}).get("StringEquals", {}).get(f"{host}:sub", ())
-        except (KeyError, IndexError, TypeError, ValueError) as error:
-            raise ValueError(f"{name}: not a role with a trust policy ({error!r})") from None
-        exact = (subjects,) if isinstance(subjects, str) else tuple(subjects)
-        roles.append(Role(arn, exact, document.get("MaxSessionDuration", 3600), policy))
-    return AWSAccess(partition, account, issuer, audience, tuple(roles))
+        provider = json.loads(files[PROVIDER_FILE])
+        issuer, (audience, *others) = provider["Url"], provider["ClientIDList"]
+        host = issuer.removeprefix("https://")
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise ValueError(f"{PROVIDER_FILE}: needs Url and ClientIDList ({error!r})") from None
+    documents = {name: _role_document(name, files[name]) for name in sorted(files) if name.startswith("role-")}
+    trusted = [arn for _, policy in documents.values() for arn in providers(policy) if _tail(arn) == host]
+    _, partition, _, _, account, _ = trusted[0].split(":", 5) if trusted else ("", "aws", "", "", "", "")
+    roles = []
+    for file, (document, policy) in documents.items():
+        if not account:
+            raise ValueError(f"{file}: its trust policy names no OIDC provider for {issuer}")
+        arn = f"arn:{partition}:iam::{account}:role{document.get('Path', '/')}{document['RoleName']}"
+        if ROLE_ARN.fullmatch(arn) is None:
+            raise ValueError(f"{file}: {arn} is not a role")
+        roles.append(Role(arn, _exact_subjects(policy, host), document.get("MaxSessionDuration", 3600), policy))
+    roles.sort(key=lambda role: role.arn)
+    return AWSAccess(partition, account, issuer, audience, tuple(roles), tuple(others))
+
+
+def _role_document(file: str, text: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """(CreateRole's members, the trust policy in them)."""
+    try:
+        document = json.loads(text)
+        policy = document["AssumeRolePolicyDocument"]
+        policy = json.loads(policy) if isinstance(policy, str) else policy
+        well_formed = isinstance(document["RoleName"], str) and all(isinstance(s, dict) for s in statements(policy))
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise ValueError(f"{file}: not a role with a trust policy ({error!r})") from None
+    if not well_formed:
+        raise ValueError(f"{file}: not a role with a trust policy")
+    return document, policy
+
+
+def as_list(value: Any) -> list[Any]:
+    """IAM's grammar takes one element wherever it takes a list of them."""
+    return list(value) if isinstance(value, list | tuple) else [value]
+
+
+def statements(policy: Mapping[str, Any]) -> list[Any]:
+    """The statements of a policy, in order."""
+    return as_list(policy.get("Statement", []))
+
+
+def providers(policy: Mapping[str, Any]) -> list[str]:
+    """ARNs of the OIDC providers that a trust policy names."""
+    principals = [statement.get("Principal") for statement in statements(policy)]
+    named = [arn for p in principals if isinstance(p, Mapping) for arn in as_list(p.get("Federated", []))]
+    return [arn for arn in named if isinstance(arn, str) and ":oidc-provider/" in arn and arn.count(":") >= 5]
+
+
+def _tail(provider_arn: str) -> str:
+    return provider_arn.split(":oidc-provider/", 1)[1]
+
+
+def _exact_subjects(policy: Mapping[str, Any], host: str) -> tuple[str, ...]:
+    conditions = [s.get("Condition") for s in statements(policy) if s.get("Effect") == "Allow"]
+    exact = [c.get("StringEquals") for c in conditions if isinstance(c, Mapping)]
+    return tuple(
+        subject
+        for keys in exact
+        if isinstance(keys, Mapping)
+        for subject in as_list(keys.get(f"{host}:sub", []))
+        if isinstance(subject, str)
+    )
 
 
 def _text(document: Mapping[str, Any]) -> str:

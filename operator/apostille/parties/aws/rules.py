@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from apostille.model.finding import Finding, Rule, Severity
@@ -29,7 +30,27 @@ ISSUER_FORM = Rule(
     "AWS202", "AWS-ISSUER-MISMATCH", Severity.BROKEN, "AWS cannot use this issuer URL",
     "Serve the cluster's issuer under an https URL without port, query or fragment, of at most 255 characters",
 )  # fmt: skip
-RULES: tuple[Rule, ...] = (TARGET_FORM, TARGET_ACCOUNT, POLICY_SIZE, ISSUER_FORM)
+ISSUER_PRIVATE = Rule(
+    "AWS203", "X-ISSUER-PRIVATE", Severity.BROKEN, "AWS cannot reach the issuer",
+    "Publish discovery document and keys under a public host, and set --service-account-issuer (and "
+    "--service-account-jwks-uri) to it",
+)  # fmt: skip
+ROLE_NAME = Rule(
+    "AWS204", "AWS-ROLE-NAME", Severity.BROKEN, "Two roles have the same name",
+    "Bind only one of them: the name of a role is unique in its account, whatever its path and case",
+)  # fmt: skip
+SUBJECT_LONG = Rule(
+    "AWS205", "AWS-SUBJECT-LONG", Severity.BROKEN, "The subject is longer than STS takes",
+    "Choose shorter names: system:serviceaccount:NAMESPACE:NAME may have at most 255 characters",
+)  # fmt: skip
+RULES: tuple[Rule, ...] = (
+    TARGET_FORM, TARGET_ACCOUNT, POLICY_SIZE, ISSUER_FORM, ISSUER_PRIVATE, ROLE_NAME, SUBJECT_LONG,
+)  # fmt: skip
+
+MAX_SUBJECT = 255  # characters of SubjectFromWebIdentityToken (STS AssumeRoleWithWebIdentity)
+_HOST = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*")
+# Names that no public DNS server answers, and addresses, for which nobody has a public certificate.
+_PRIVATE = re.compile(r"(.*\.)?(svc|local|localhost|internal)|[0-9.]+")
 
 # Audiences by which other parties are known: a token for them is of no use to AWS and of use to them.
 _FOREIGN = (
@@ -68,15 +89,18 @@ def target(trust: TrustView, value: str, path: str) -> Iterator[Finding]:
 
 
 def issuer_form(issuer: Issuer, path: str) -> Iterator[Finding]:
-    """AWS-ISSUER-MISMATCH: what IAM refuses as a provider URL (CreateOpenIDConnectProvider)."""
+    """AWS-ISSUER-MISMATCH: what IAM refuses as a provider URL (CreateOpenIDConnectProvider). X-ISSUER-PRIVATE."""
     host = issuer.url.removeprefix("https://").split("/", 1)[0]
     if (
         not issuer.url.startswith("https://")
-        or ":" in host
+        # No port, no user, lower case: the host becomes part of condition keys (cloud-trust §1.2).
+        or not _HOST.fullmatch(host)
         or any(c in issuer.url for c in "?#")
         or len(issuer.url) > 255
     ):
         yield ISSUER_FORM.at(path, f"the cluster's issuer is {issuer.url!r}")
+    elif _PRIVATE.fullmatch(host):
+        yield ISSUER_PRIVATE.at(path, f"the cluster's issuer is {issuer.url!r}, which is no public host")
 
 
 def sizes(access: policy.AWSAccess, path: str) -> Iterator[Finding]:
@@ -85,5 +109,21 @@ def sizes(access: policy.AWSAccess, path: str) -> Iterator[Finding]:
         if (size := policy.policy_size(access, role)) > policy.MAX_POLICY:
             yield POLICY_SIZE.at(
                 path,
-                f"the trust policy of {role.arn} would have {size} characters for {len(role.subjects)} subjects, IAM takes {policy.MAX_POLICY}",
+                f"the trust policy of {role.arn} would have {size} characters for {len(role.subjects)} subjects, IAM "
+                f"takes {policy.MAX_POLICY}",
             )
+
+
+def role_names(access: policy.AWSAccess, path: str) -> Iterator[Finding]:
+    """AWS-ROLE-NAME, naming both roles."""
+    known: dict[str, str] = {}
+    for role in access.roles:
+        other = known.setdefault(policy.role_name(role.arn)[1].lower(), role.arn)
+        if other != role.arn:
+            yield ROLE_NAME.at(path, f"{other} and {role.arn} are bound, and IAM cannot hold both")
+
+
+def subject(value: str, path: str) -> Iterator[Finding]:
+    """AWS-SUBJECT-LONG."""
+    if len(value) > MAX_SUBJECT:
+        yield SUBJECT_LONG.at(path, f"{value!r} has {len(value)} characters")

@@ -7,8 +7,11 @@ from typing import Annotated
 
 from msgspec import Meta, Struct, field
 
+# IAM CreateRole: RoleName and Path. Partitions are those of the regions that AWSTrust takes.
 ROLE_ARN = re.compile(
-    r"arn:(?P<partition>aws|aws-cn|aws-us-gov):iam::(?P<account>[0-9]{12}):role(?P<path>/|/[!-~]+/)(?P<name>[\w+=,.@-]{1,64})"
+    r"arn:(?P<partition>aws|aws-cn|aws-us-gov):iam::(?P<account>[0-9]{12}):role"
+    r"(?P<path>/|/[!-~]{1,510}/)(?P<name>[\w+=,.@-]{1,64})",
+    re.ASCII,
 )
 
 _PARTITIONS = (("cn-", "aws-cn", "amazonaws.com.cn"), ("us-gov-", "aws-us-gov", "amazonaws.com"))
@@ -30,7 +33,7 @@ class AWSTrust(Struct, frozen=True, forbid_unknown_fields=True):
         Meta(
             description="region is where workloads exchange their tokens (its STS endpoint); "
             "also the default region of their SDKs.",
-            pattern="^[a-z]{2}(-[a-z]+)+-[0-9]$",
+            pattern="^[a-z]{2}(-gov)?-[a-z]+-[0-9]$",
             max_length=32,
         ),
     ]

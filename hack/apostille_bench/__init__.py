@@ -1,0 +1,1 @@
+"""Benchmarks: baseline and ours, interleaved in one run. Ratios count, machines are noisy."""

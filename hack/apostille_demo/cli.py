@@ -1,0 +1,203 @@
+"""The command line of the demo."""
+
+from __future__ import annotations
+
+import argparse
+import http.client
+import os
+import shlex
+import ssl
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from apostille_demo import background, guardian, logs, story
+from apostille_demo.background import Guardian, NotStarted, NotStopped, State
+from apostille_demo.page import Page
+from apostille_demo.shell import Shell, StepFailed
+from apostille_testbed import binaries, instances
+from apostille_testbed.golang import BuildError
+from apostille_testbed.progress import Console
+
+ROOT = Path(__file__).parents[2]
+MINUTES = 30.0
+_DEFAULT = "demo"
+
+_DESCRIPTION = """\
+Apostille's main job on a real Kubernetes API server on this machine: from two YAML files to a running
+workload with a credential of a strict AWS, and back. Needs no container runtime, no root, no cloud account."""
+
+_EXAMPLES = """\
+examples:
+  hack/demo up                   tell it, and leave it running for half an hour
+  eval "$(hack/demo env)"        use it: kubectl get ftrust,wbind -A
+  hack/demo log controller       what a process wrote: aws, controller, admission, node, apiserver, etcd
+  hack/demo down                 stop it and remove all of it"""
+
+
+class _Refused(Exception):
+    """The message for the user; exit code 1."""
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Runs one command; returns its exit code: 0 done, 1 failed with a message, 2 wrong usage, 130 interrupted."""
+    options = _parser().parse_args(arguments)
+    try:
+        code: int = options.command(options)
+    except (_Refused, BuildError, NotStopped, ValueError, OSError) as error:
+        print(f"demo: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    raw = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser("hack/demo", description=_DESCRIPTION, epilog=_EXAMPLES, formatter_class=raw)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def command(name: str, text: str | None) -> argparse.ArgumentParser:
+        made = commands.add_parser(name, help=text) if text else commands.add_parser(name)
+        made.add_argument("--id", default=_DEFAULT, help="which one, where several run (default: %(default)s)")
+        return made
+
+    up = command("up", "run the demo; it stays up for trying things")
+    up.add_argument("--minutes", type=float, default=MINUTES, help="when it stops by itself (default: %(default)g)")
+    up.set_defaults(command=_up)
+    command("down", "stop it and remove everything").set_defaults(command=_down)
+    command("env", "print shell lines that set KUBECONFIG and PATH").set_defaults(command=_env)
+    command("metrics", "print the metrics of Apostille's admission server").set_defaults(command=_metrics)
+    log = command("log", "print what a process wrote")
+    log.add_argument("name", choices=list(logs.LOGS))
+    log.set_defaults(command=_log)
+    guard = commands.add_parser("guard", description="The process in the background; `up` starts it.")
+    guard.add_argument("id")
+    guard.add_argument("--minutes", type=float, default=MINUTES)
+    guard.set_defaults(command=lambda options: guardian.guard(options.id, options.minutes))
+    return parser
+
+
+def _argument(identity: str) -> str:
+    return "" if identity == _DEFAULT else f" --id {identity}"
+
+
+def _up(options: argparse.Namespace) -> int:
+    page, began = Page(), time.monotonic()
+    identity = instances.check(options.id)
+    if (other := background.find(identity)) is not None:
+        return _is_up(page, identity, other)
+    page.heading("Starting a cluster on this machine")
+    binaries.kubernetes("kube-apiserver", Console())
+    for left in instances.sweep():
+        page.line(f"  cleared {left}, which a killed run left")
+    logs.forget(identity)
+    with Guardian(identity, options.minutes) as running:
+        try:
+            try:
+                state = running.wait(lambda text: page.line(f"  {text}"))
+                page.line(f"  everything runs after {time.monotonic() - began:.0f} s")
+                scene = _scene(page, identity, state)
+                story.tell(scene)
+                running.stay()
+            except StepFailed as failed:
+                _explain(page, failed, logs.keep(identity, Path(state["directory"])))
+                return 1
+            except NotStarted as failed:
+                page.failure("\nFailed while starting.")
+                page.output(str(failed).splitlines())
+                if logs.kept(identity).exists():
+                    page.line(f"  logs: {logs.kept(identity)}")
+                return 1
+        except KeyboardInterrupt:
+            page.line("\ninterrupted: stopping and removing everything")
+            raise
+    story.afterwards(scene, options.minutes, began)
+    return 0
+
+
+def _is_up(page: Page, identity: str, state: State) -> int:
+    if "demo" not in state or not state["demo"]["told"]:
+        owner = state["owner"]["pid"]
+        raise _Refused(f"{identity} is just being started, or is another control plane (process {owner})")
+    minutes = max(0.0, state["demo"]["until"] - time.time()) / 60
+    argument = _argument(identity)
+    page.line(f"The demo is up already, for another {minutes:.0f} minutes.")
+    page.line(f'  use it:        eval "$(hack/demo env{argument})"; kubectl get ftrust,wbind -A')
+    page.line(f"  see it again:  hack/demo down{argument}; hack/demo up{argument}")
+    return 0
+
+
+def _explain(page: Page, failed: StepFailed, kept: Path) -> None:
+    page.failure(f"\nFailed at step {''.join(failed.__notes__)}")
+    page.line(f"  ran:       {failed.ran}")
+    page.line(f"  expected:  {failed.expected}")
+    page.line("  saw:")
+    page.output(f"  {line}" for line in failed.saw.splitlines()[-40:])
+    page.line(f"  logs:      {kept} (until the next run); everything else is stopped and removed")
+
+
+def _scene(page: Page, identity: str, state: State) -> story.Scene:
+    environment = {
+        "KUBECONFIG": state["kubeconfig"],
+        "PATH": f"{binaries.kubectl().parent}:{os.environ.get('PATH', os.defpath)}",
+        "HOME": os.environ.get("HOME", "/"),
+        "LANG": "C.UTF-8",
+        **{
+            name: os.environ[name] for name in ("APOSTILLE_CACHE", "XDG_CACHE_HOME", "PYTHONPATH") if name in os.environ
+        },
+    }
+    return story.Scene(page, Shell(page, ROOT, environment), ROOT, _argument(identity), state["isolated"])
+
+
+def _down(options: argparse.Namespace) -> int:
+    page, identity = Page(), instances.check(options.id)
+    swept = instances.sweep()
+    logs.forget(identity)
+    state = background.find(identity)
+    if state is None:
+        logs.guardian_log(identity).unlink(missing_ok=True)
+        page.line(f"cleared what a killed {identity} left" if identity in swept else f"{identity} does not run")
+        return 0
+    owner = state["owner"]
+    if not owner["detached"]:
+        raise _Refused(f"{identity} belongs to process {owner['pid']} and ends with it")
+    background.stop(identity, owner["pid"], owner["started"])
+    page.line(f"{identity} is down, and everything of it is removed")
+    return 0
+
+
+def _running(identity: str) -> State:
+    state = background.find(identity)
+    if state is None or "demo" not in state:
+        raise _Refused(f"{identity} does not run; start it: hack/demo up{_argument(identity)}")
+    return state
+
+
+def _env(options: argparse.Namespace) -> int:
+    state = _running(options.id)
+    print(f"export KUBECONFIG={shlex.quote(state['kubeconfig'])}")
+    print(f"export PATH={shlex.quote(str(binaries.kubectl().parent))}:$PATH")
+    return 0
+
+
+def _metrics(options: argparse.Namespace) -> int:
+    state = _running(options.id)
+    place = urlsplit(state["admission"])
+    context = ssl.create_default_context(cafile=state["ca"])
+    assert place.hostname is not None
+    connection = http.client.HTTPSConnection(place.hostname, place.port, context=context, timeout=10)
+    try:
+        connection.request("GET", "/metrics")
+        sys.stdout.write(connection.getresponse().read().decode())
+    finally:
+        connection.close()
+    return 0
+
+
+def _log(options: argparse.Namespace) -> int:
+    path = Path(_running(options.id)["directory"]) / logs.LOGS[options.name]
+    sys.stdout.write(path.read_text(errors="replace"))
+    return 0
