@@ -10,6 +10,7 @@ import shlex
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Sequence
@@ -25,6 +26,8 @@ from apostille_testbed.progress import Console
 _DEFAULT = "testbed"
 _START_SECONDS = 180
 _STOP_SECONDS = 10
+_IN_USE = 3
+_LOG = "up.log"
 
 _DESCRIPTION = f"""\
 A real Kubernetes {binaries.KUBERNETES} control plane on this machine: etcd and kube-apiserver, on request
@@ -55,14 +58,16 @@ class _Refused(Exception):
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Runs one command; returns its exit code: 0 done, 1 failed with a message, 2 wrong usage."""
+    """Runs one command; returns its exit code: 0 done, 1 failed with a message, 2 wrong usage, 3 the id is in use."""
     options = _parser().parse_args(arguments)
     say = Console()
     try:
         options.command(options, say)
+    except instances.InstanceInUse as error:
+        say(f"testbed: {error}")
+        return _IN_USE
     except (
-        _Refused, BuildError, instances.InstanceInUse, node_lane.NodeUnavailable, processes.ProcessError,
-        ValueError, OSError,
+        _Refused, BuildError, node_lane.NodeUnavailable, processes.ProcessError, ValueError, OSError,
     ) as error:  # fmt: skip
         say(f"testbed: {error}")
         return 1
@@ -81,6 +86,9 @@ def _parser() -> argparse.ArgumentParser:
     build.add_argument("--node", action="store_true", help="also what a node needs: programs, packages, images")
     build.set_defaults(command=_build)
 
+    image = commands.add_parser("image", help="build Apostille's images, and load them where a node runs")
+    image.set_defaults(command=_image)
+
     up = commands.add_parser("up", help="start a control plane in the background; does nothing when it runs")
     up.add_argument("id", nargs="?", default=_DEFAULT, help="its name, a DNS label (default: %(default)s)")
     up.add_argument("--controller-manager", action="store_true", help="run kube-controller-manager too")
@@ -88,6 +96,7 @@ def _parser() -> argparse.ArgumentParser:
     up.add_argument("--node", action="store_true", help="run a real node too, and kube-controller-manager")
     up.add_argument("--apiserver-arg", action="append", default=[], metavar="FLAG", help="a flag of kube-apiserver")
     up.add_argument("--foreground", action="store_true", help="stay, and stop it on Ctrl-C")
+    up.add_argument("--log", help=argparse.SUPPRESS)  # what it writes once it runs, in the instance's directory
     up.set_defaults(command=_up)
 
     down = commands.add_parser("down", help="stop a control plane and remove everything of it")
@@ -116,6 +125,17 @@ def _build(options: argparse.Namespace, say: Console) -> None:
         say(f"{name}: {binaries.helm(say) if name == 'helm' else binaries.kubernetes(name, say)}")
 
 
+def _image(options: argparse.Namespace, say: Console) -> None:
+    from apostille_testbed.node import images
+
+    built = images.images(say)
+    loaded = [state for state in instances.live().values() if state.get("node")]
+    for archive in (built.apostille, built.exchange):
+        say(f"{archive}")
+        for state in loaded:
+            say(f"{node_lane.load(state, archive)} is in {state['id']}")
+
+
 def _up(options: argparse.Namespace, say: Console) -> None:
     instances.check(options.id)
     if options.node:
@@ -127,27 +147,26 @@ def _up(options: argparse.Namespace, say: Console) -> None:
     if options.foreground:
         _serve(options, say)
         return
-    state = instances.live().get(options.id)
+    state = None if options.id in instances.live() else _start_detached(options, say)
     if state is None:
-        state = _start_detached(options, say)
-    elif options.node and not state.get("node", True):
-        raise _Refused(f"{options.id} runs without a node; stop it first: hack/testbed down {options.id}")
-    elif options.controller_manager and not state.get("controller_manager", True):
-        raise _Refused(f"{options.id} runs without a controller manager; stop it first: hack/testbed down {options.id}")
-    elif options.apostille and "url" in state and not state.get("apostille"):
-        raise _Refused(f"{options.id} runs without Apostille; stop it first: hack/testbed down {options.id}")
-    else:
+        state = _published(options.id, options.apostille)
+        for wanted, has, what in (
+            (options.node, state.get("node"), "a node"),
+            (options.controller_manager, state["controller_manager"], "a controller manager"),
+            (options.apostille, state.get("apostille"), "Apostille"),
+        ):
+            if wanted and not has:
+                raise _Refused(f"{options.id} runs without {what}; stop it first: hack/testbed down {options.id}")
         say(f"{options.id} runs already")
-        state = _published(options.id)
     say(f"{options.id} is up at {state['url']}, issuer {state['issuer']}")
     name = "" if options.id == _DEFAULT else f" {options.id}"
     say(f'use it: eval "$(hack/testbed env{name})"   stop it: hack/testbed down{name}')
 
 
-def _start_detached(options: argparse.Namespace, say: Console) -> dict[str, Any]:
+def _start_detached(options: argparse.Namespace, say: Console) -> dict[str, Any] | None:
+    """What the new instance has published; None: another `up` was faster."""
     instances.folder().mkdir(parents=True, exist_ok=True)
-    log = instances.folder() / f"{options.id}.log"
-    command = [sys.executable, "-m", "apostille_testbed", "up", options.id, "--foreground"]
+    command = [sys.executable, "-m", "apostille_testbed", "up", options.id, "--foreground", f"--log={_LOG}"]
     command += ["--controller-manager"] if options.controller_manager else []
     command += ["--apostille"] if options.apostille else []
     if options.node:
@@ -155,38 +174,40 @@ def _start_detached(options: argparse.Namespace, say: Console) -> dict[str, Any]
         if holder := node_lane.busy():
             say(f"another node runs on this machine (process {holder}), waiting for its end")
     command += [f"--apiserver-arg={flag}" for flag in options.apiserver_arg]
-    with log.open("wb") as output:
+    with tempfile.TemporaryFile() as output:  # until it has a directory
         guardian = subprocess.Popen(
             command,
-            cwd=log.parent,
+            cwd=instances.folder(),
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-    while guardian.poll() is None:
-        state = instances.live().get(options.id)
-        if state and _complete(state, options.apostille) and state["owner"]["pid"] == guardian.pid:
-            guardian.returncode = 0  # it outlives us on purpose
-            return state
-        time.sleep(0.05)
-    words = log.read_text(errors="replace").strip()
-    log.unlink()
-    raise _Refused(f"{options.id} did not start:\n{words}")
+        while guardian.poll() is None:
+            state = instances.live().get(options.id)
+            if state and _complete(state, options.apostille) and state["owner"]["pid"] == guardian.pid:
+                guardian.returncode = 0  # it outlives us on purpose
+                return state
+            time.sleep(0.05)
+        if guardian.returncode == _IN_USE:
+            return None
+        output.seek(0)
+        raise _Refused(f"{options.id} did not start:\n{output.read().decode(errors='replace').strip()}")
 
 
 def _complete(state: dict[str, Any], apostille: bool) -> bool:
-    return "url" in state and (not apostille or bool(state.get("apostille")))
+    # Whether Apostille runs is published when that is decided: after the control plane.
+    return "url" in state and (not apostille or "apostille" in state)
 
 
-def _published(identity: str) -> dict[str, Any]:
+def _published(identity: str, apostille: bool) -> dict[str, Any]:
     # Another `up` may be starting it at this moment.
     give_up = time.monotonic() + _START_SECONDS
     while time.monotonic() < give_up:
         state = instances.live().get(identity)
         if state is None:
             break
-        if "url" in state:
+        if _complete(state, apostille):
             return state
         time.sleep(0.05)
     raise _Refused(f"{identity} did not start")
@@ -201,8 +222,12 @@ def _serve(options: argparse.Namespace, say: Console) -> None:
         running = stack.enter_context(_launch(options, instance))
         if options.apostille:
             stack.enter_context(Installation(running))
-            instance.publish(**running.describe(), apostille=True)
+        instance.publish(**running.describe(), apostille=options.apostille)
         say(f"{running.id} is up at {running.url}, issuer {running.issuer}; kubeconfig {running.kubeconfig}")
+        if options.log:
+            with (running.directory / options.log).open("ab") as log:
+                for stream in (1, 2):
+                    os.dup2(log.fileno(), stream)
         ended.wait()
 
 
@@ -224,7 +249,6 @@ def _down(options: argparse.Namespace, say: Console) -> None:
             raise _Refused(f"{identity} belongs to process {live[identity]['owner']['pid']} and ends with it")
         else:
             _stop(identity, live[identity]["owner"])
-            (instances.folder() / f"{identity}.log").unlink(missing_ok=True)
             say(f"{identity} is down")
     node_lane.clear()
 

@@ -99,7 +99,7 @@ class ControlPlane:
             "kubeconfig": str(self.kubeconfig),
             "directory": str(self.directory),
             "controller_manager": self._with_controller_manager,
-            "node": False,
+            "node": None,
             "processes": {name: process.pid for name, process in self._processes.items()},
         }
 

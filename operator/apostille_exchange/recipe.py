@@ -12,11 +12,15 @@ This module owns both types; the operator imports it, it imports nothing of the 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+
+TYPE_CHECKING = False  # importing typing would cost half a MiB in every pod
+if TYPE_CHECKING:
+    from typing import Any
 
 FORMAT = 1
+PROGRAM = "apostille-exchange"
 MAX_DOCUMENT_BYTES = 256 * 1024  # Kubernetes allows 256 KiB for all annotations of an object together
 
 
@@ -38,7 +42,8 @@ class Admission:
     """What the pod was admitted for; immutable for the pod's life.
 
     ``grant`` names a module of ``apostille_exchange.grants``; ``endpoint`` is the only URL an assertion is sent to;
-    ``ca`` is the path of a PEM bundle, empty for the system's; ``session_seconds`` is the ceiling of a credential's life.
+    ``ca`` is the path of a PEM bundle, empty for the system's; ``session_seconds`` is the ceiling of a credential's
+    life.
     """
 
     binding: str
@@ -63,7 +68,7 @@ class Recipe:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The annotation ``apostille.dev/plan``: per binding the digest of what was frozen, and a recipe where one is needed."""
+    """The annotation ``apostille.dev/plan``: per binding the digest of what was frozen, and a recipe where needed."""
 
     digests: Mapping[str, str]
     recipes: Mapping[str, Recipe]
@@ -106,6 +111,16 @@ def loads_admission(text: str) -> Admission:
         session_seconds=_get(document, "sessionSeconds", int, "admission"),
         ca=_get(document, "ca", str, "admission", ""),
     )
+
+
+def run_arguments(admissions: Iterable[Admission], plan_file: str) -> list[str]:
+    """The container's arguments: frozen in the pod's spec, which nobody can change while the pod lives."""
+    return ["run", "--plan", plan_file, *(f"--admission={dumps_admission(admission)}" for admission in admissions)]
+
+
+def ready_arguments(admissions: Iterable[Admission]) -> list[str]:
+    """The command of the startup probe: succeeds once every output has been written."""
+    return [PROGRAM, "ready", *(output.path for admission in admissions for output in admission.outputs)]
 
 
 def dumps(plan: Plan) -> str:

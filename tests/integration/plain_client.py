@@ -28,9 +28,11 @@ _COLLECTIONS = {
     "ConfigMap": "/api/v1/namespaces/{namespace}/configmaps",
     "CustomResourceDefinition": "/apis/apiextensions.k8s.io/v1/customresourcedefinitions",
     "FederationTrust": "/apis/apostille.dev/v1alpha1/federationtrusts",
+    "LimitRange": "/api/v1/namespaces/{namespace}/limitranges",
     "MutatingWebhookConfiguration": "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations",
     "Namespace": "/api/v1/namespaces",
     "Pod": "/api/v1/namespaces/{namespace}/pods",
+    "ResourceQuota": "/api/v1/namespaces/{namespace}/resourcequotas",
     "RoleBinding": "/apis/rbac.authorization.k8s.io/v1/namespaces/{namespace}/rolebindings",
     "Role": "/apis/rbac.authorization.k8s.io/v1/namespaces/{namespace}/roles",
     "Secret": "/api/v1/namespaces/{namespace}/secrets",
@@ -119,21 +121,25 @@ class PlainClient:
         ]
         return Answer(response.status, json.loads(text), tuple(warnings), time.monotonic() - began)
 
+    @staticmethod
+    def path(document: Mapping[str, Any]) -> str:
+        """Where an object is."""
+        return f"{_collection(document)}/{quote(document['metadata']['name'])}"
+
     def create(self, document: Mapping[str, Any], *, dry_run: bool = False, **who: Any) -> Answer:
         path = _collection(document) + ("?dryRun=All" if dry_run else "")
         return self.request("POST", path, document, **who)
 
     def apply(self, document: Mapping[str, Any], manager: str = "tests") -> Answer:
         """Server-side apply; raises AssertionError where it is refused."""
-        path = f"{_collection(document)}/{document['metadata']['name']}?fieldManager={manager}&force=true"
+        path = f"{self.path(document)}?fieldManager={manager}&force=true"
         answer = self.request("PATCH", path, document, content_type="application/apply-patch+yaml")
         assert answer.ok, answer.message
         return answer
 
     def delete(self, document: Mapping[str, Any]) -> None:
         """Deletes at once; a missing object is fine."""
-        path = f"{_collection(document)}/{quote(document['metadata']['name'])}?gracePeriodSeconds=0"
-        answer = self.request("DELETE", path)
+        answer = self.request("DELETE", f"{self.path(document)}?gracePeriodSeconds=0")
         assert answer.ok or answer.code == 404, answer.message
 
     def ensure(self, *documents: Mapping[str, Any]) -> None:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-import re
 import secrets
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,6 +21,7 @@ from apostille.core.status import TrustFacts, binding_status, trust_status
 from apostille.kinds import decode
 from apostille.kinds.status import PodCounts, to_json
 from apostille.model.identity import Issuer
+from integration.kubectl_output import tables
 from integration.plain_client import PlainClient, connected, namespace
 
 pytestmark = pytest.mark.integration
@@ -97,20 +97,9 @@ class Stage:
         output = self.control_plane.kubectl("get", "ftrust,wbind", "-n", self.prefix, *options).stdout
         return {
             name.rpartition("/")[2].removeprefix(f"{self.prefix}-"): row
-            for name, row in _tables(output)
+            for name, row in tables(output)
             if self.prefix in name or "workloadbinding" in name
         }
-
-
-def _tables(output: str) -> Iterator[tuple[str, dict[str, str]]]:
-    for block in re.split(r"\n\s*\n", output.strip()):
-        header, *rows = block.splitlines()
-        starts = [match.start() for match in re.finditer(r"(?<!\S)\S", header)]
-        ends: Sequence[int | None] = [*starts[1:], None]
-        for row in rows:
-            cells = [row[start:end].strip() for start, end in zip(starts, ends, strict=True)]
-            titles = [header[start:end].strip() for start, end in zip(starts, ends, strict=True)]
-            yield cells[0], dict(zip(titles, cells, strict=True))
 
 
 @pytest.fixture

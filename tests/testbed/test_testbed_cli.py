@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -67,6 +68,19 @@ def test_up_stays_is_used_by_env_and_goes_with_down(testbed: Testbed) -> None:
     assert "a is down" in down
     assert not any(processes.started(process["pid"]) for process in status["processes"].values())
     assert [path.name for path in instances.folder().iterdir()] == [".lock"]
+
+
+def test_two_at_once_start_one(testbed: Testbed) -> None:
+    try:
+        with ThreadPoolExecutor(2) as pool:
+            said = [errors for _, errors in pool.map(lambda _: testbed("up", "a"), range(2))]
+        kept = sorted(path.name for path in instances.folder().iterdir())
+    finally:
+        testbed("down", "--all")
+
+    assert all("a is up at https://127.0.0.1:" in errors for errors in said)
+    assert sum("a runs already" in errors for errors in said) == 1
+    assert kept == [".lock", "a"]
 
 
 def test_up_after_a_kill_clears_what_was_left(testbed: Testbed) -> None:

@@ -18,25 +18,26 @@ PAUSE = "localhost/pause:1"
 PLUGINS = Path("/usr/lib/cni")
 """Where Debian has the CNI plugins."""
 
+SOCKET = "/run/containerd/containerd.sock"
+"""In the node's space."""
+
 _NAMESPACE = "k8s.io"
 
 
 class Containerd:
     """containerd for one node."""
 
-    def __init__(self, space: Space, cni: str) -> None:
+    def __init__(self, space: Space) -> None:
         self._space = space
         self._folder = space.directory / "containerd"
-        self.socket = self._folder / "containerd.sock"
         self._store = cache_folder() / "node" / f"containerd-{_version()}"
-        self._cni = cni
 
-    def start(self) -> Process:
-        """Starts it; it answers when `wait` returns. Raises ProcessError."""
+    def start(self, cni: str) -> Process:
+        """Starts it with this CNI configuration; returns when it answers. Raises ProcessError."""
         networks = self._folder / "cni"
         networks.mkdir(parents=True, exist_ok=True)
         self._store.mkdir(parents=True, exist_ok=True)
-        (networks / "10-testbed.conflist").write_text(self._cni)
+        (networks / "10-testbed.conflist").write_text(cni)
         config = self._folder / "config.toml"
         config.write_text(
             f"""version = 2
@@ -47,7 +48,7 @@ disabled_plugins = [
   "io.containerd.snapshotter.v1.devmapper", "io.containerd.snapshotter.v1.zfs",
 ]
 [grpc]
-  address = "{self.socket}"
+  address = "{SOCKET}"
 [plugins."io.containerd.grpc.v1.cri"]
   sandbox_image = "{PAUSE}"
   # Root of a container may lack CAP_SYS_RESOURCE; without this every sandbox then fails.
@@ -86,18 +87,15 @@ disabled_plugins = [
         return self._ctr("images", "list", "--quiet").split()
 
     def _answers(self) -> bool:
-        if not self.socket.exists():
-            return False  # ctr would wait ten seconds for it
         try:
+            self._space.run("test", "-S", SOCKET)  # without it ctr waits for ten seconds
             self._ctr("version", timeout=3.0)
         except (ProcessError, subprocess.TimeoutExpired):
             return False
         return True
 
     def _ctr(self, *arguments: str | Path, timeout: float = 60.0) -> str:
-        return self._space.run(
-            "ctr", f"--address={self.socket}", f"--namespace={_NAMESPACE}", *arguments, timeout=timeout
-        )
+        return self._space.run("ctr", f"--address={SOCKET}", f"--namespace={_NAMESPACE}", *arguments, timeout=timeout)
 
 
 def image_name(archive: Path) -> str:

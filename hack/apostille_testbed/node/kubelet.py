@@ -19,7 +19,7 @@ HEALTH_PORT = 10248
 PROXY_HEALTH_PORT = 10256
 
 
-def configuration(directory: Path, socket: Path, ca: Path, pair: tuple[Path, Path]) -> str:
+def configuration(directory: Path, socket: str, ca: Path, pair: tuple[Path, Path]) -> str:
     """The kubelet's configuration file; it writes below ``directory``."""
     resolver = directory / "resolv.conf"
     resolver.write_text("")

@@ -7,7 +7,7 @@ import fcntl
 import http.client
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from apostille_testbed import binaries, instances, servers
 from apostille_testbed.client import APIError
 from apostille_testbed.control_plane import ControlPlane
 from apostille_testbed.node import archive, capabilities, cgroups, kubelet, network, packages
-from apostille_testbed.node.containerd import Containerd
+from apostille_testbed.node.containerd import SOCKET, Containerd
 from apostille_testbed.node.space import Space
 from apostille_testbed.processes import ProcessError
 from apostille_testbed.progress import Console, Say
@@ -42,7 +42,7 @@ class Machine:
             network.disconnect()
             cgroups.remove()
             cgroups.make()
-            self.space = Space(directory)
+            self.space = Space.make(directory)
             network.connect(self.space)
         except BaseException:
             self.release()
@@ -82,11 +82,11 @@ class Node(ControlPlane):
         """The name of its only node."""
         self._machine = machine
         self._space = machine.space
-        self._containerd = Containerd(self._space, network.cni(self._space.directory / "cni"))
+        self._containerd = Containerd(self._space)
 
     def describe(self) -> dict[str, Any]:
         """As `ControlPlane.describe`."""
-        return {**super().describe(), "node": True}
+        return {**super().describe(), "node": {"name": self.name, "pid": self._space.pid}}
 
     def load(self, image: Path) -> str:
         """Takes in the image of a docker-archive, unless it is there; returns its name. Raises ProcessError."""
@@ -123,7 +123,7 @@ class Node(ControlPlane):
         self._await_node()
 
     def _start_containerd(self) -> None:
-        self._processes["containerd"] = self._containerd.start()
+        self._processes["containerd"] = self._containerd.start(network.cni(self._space.directory / "cni"))
         self._containerd.clean()
         for image in archive.small_images(Console()):
             self._containerd.load(image)
@@ -133,7 +133,7 @@ class Node(ControlPlane):
         folder.mkdir()
         pair = self.authority.server("kubelet", [network.NODE, self.name])
         file = folder / "config.json"
-        file.write_text(kubelet.configuration(folder, self._containerd.socket, self.ca, pair))
+        file.write_text(kubelet.configuration(folder, SOCKET, self.ca, pair))
         kubeconfig = self.kubeconfig_for(f"system:node:{self.name}", ["system:nodes"])
         return [
             str(binaries.kubernetes("kubelet")),
@@ -227,6 +227,11 @@ def launch(
         running.stop()
         raise
     return running
+
+
+def load(state: Mapping[str, Any], image: Path) -> str:
+    """Takes an image in where another process runs the node that is described. Raises ProcessError."""
+    return Containerd(Space(Path(state["directory"]) / "node", state["node"]["pid"])).load(image)
 
 
 def busy() -> str | None:

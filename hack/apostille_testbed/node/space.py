@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Self
 
 from apostille_testbed import processes
 from apostille_testbed.processes import Process, ProcessError
@@ -36,33 +37,40 @@ _FOUND_SET = {
 class Space:
     """Private mount, network and process namespaces. Needs root."""
 
-    def __init__(self, directory: Path) -> None:
-        """Makes them; their programs belong to ``directory``. Raises ProcessError."""
+    def __init__(self, directory: Path, pid: int, holder: Process | None = None) -> None:
+        """Those of process ``pid``, which is in them; `make` makes new ones."""
         self.directory = directory
         """Where its programs have their logs; the same path inside and outside."""
+        self.pid = pid
+        """Its first process, by its id outside."""
+        self._holder = holder
+
+    @classmethod
+    def make(cls, directory: Path) -> Self:
+        """New ones, whose programs belong to ``directory``. Raises ProcessError."""
         there = directory / "space.ready"
         there.unlink(missing_ok=True)
-        self._holder = processes.start(
+        holder = processes.start(
             "space",
             ["unshare", "--mount", "--net", "--pid", "--fork", "--kill-child", "--mount-proc",
              sys.executable, "-I", "-S", _INIT, there],
             directory,
-            env=self._environment(),
+            env=_environment(directory),
             ready=there.exists,
         )  # fmt: skip
-        self._pid = _child(self._holder.pid)
-        self._hide()
-
-    @property
-    def pid(self) -> int:
-        """A process in it, by its id outside."""
-        return self._pid
+        try:
+            space = cls(directory, _child(holder.pid), holder)
+            space._hide()
+        except BaseException:
+            holder.kill()
+            raise
+        return space
 
     def run(self, *argv: str | Path, timeout: float = 60.0) -> str:
         """Runs a program in it; returns its standard output. Raises ProcessError."""
         done = subprocess.run(
             self._inside(argv),
-            env=self._environment(),
+            env=_environment(self.directory),
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -87,21 +95,19 @@ class Space:
             name,
             self._inside(argv),
             self.directory,
-            env=self._environment(),
+            env=_environment(self.directory),
             ready=ready,
             timeout=timeout,
             keep_log=True,
         )
 
     def close(self) -> None:
-        """Ends everything in it."""
-        self._holder.kill()
+        """Ends everything in it, where this process made it."""
+        if self._holder is not None:
+            self._holder.kill()
 
     def _inside(self, argv: Sequence[str | Path]) -> list[str]:
-        return ["nsenter", f"--target={self._pid}", "--mount", "--net", "--pid", "--", *map(str, argv)]
-
-    def _environment(self) -> Mapping[str, str]:
-        return {"PATH": _PATH, "LANG": "C.UTF-8", "HOME": str(self.directory)}
+        return ["nsenter", f"--target={self.pid}", "--mount", "--net", "--pid", "--", *map(str, argv)]
 
     def _hide(self) -> None:
         script = [f"mount -t tmpfs -o mode=0755 tmpfs {path}" for path in HIDDEN]
@@ -113,6 +119,10 @@ class Space:
                 file.write_text(f"{value}\n")
                 script.append(f"mount --bind '{file}' /proc/sys/{name}")
         self.run("sh", "-ec", "\n".join(script))
+
+
+def _environment(directory: Path) -> Mapping[str, str]:
+    return {"PATH": _PATH, "LANG": "C.UTF-8", "HOME": str(directory)}
 
 
 def _child(parent: int) -> int:

@@ -39,7 +39,7 @@ class IssuerStatus(Struct, omit_defaults=True, rename="camel"):
         list[Annotated[str, Meta(max_length=256)]],
         doc("keyIDs are the ids of the keys that are published now.", max_length=32),
         Meta(extra_json_schema={"x-kubernetes-list-type": "atomic"}),
-    ] = []
+    ] = msgspec.field(default_factory=list, name="keyIDs")
 
 
 class AccessStatus(Struct, omit_defaults=True, rename="camel"):

@@ -1,0 +1,86 @@
+"""Credential files: replaced whole, in one step, by whoever reads them never seen half."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+
+from apostille_exchange.deliver.stamp import Stamp, find
+
+_MAX_BYTES = 256 * 1024
+
+
+def write(path: str, content: str, mode: int) -> None:
+    """Temporary file in the same directory, mode, fsync, rename, fsync of the directory. Raises OSError.
+
+    The owner is this process (it runs as the application's user where one is declared); the group is what the
+    directory hands down (fsGroup). A missing directory is made, for others to pass through and not to write.
+    """
+    directory = os.path.dirname(path)
+    _make(directory)
+    temporary = _temporary(path)
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(temporary)
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    try:
+        with open(descriptor, "wb") as file:
+            os.fchmod(descriptor, mode)
+            file.write(content.encode())
+            file.flush()
+            os.fsync(descriptor)
+        os.rename(temporary, path)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(temporary)
+        raise
+    _sync(directory)
+
+
+def remove(path: str) -> None:
+    """Removes the file and what a killed writer left. Raises OSError unless it is gone."""
+    sweep(path)
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+        os.unlink(path)
+        _sync(os.path.dirname(path))
+
+
+def sweep(path: str) -> None:
+    """Removes what a killed writer left beside ``path``. Raises OSError."""
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+        os.unlink(_temporary(path))
+
+
+def stamp(path: str) -> Stamp | None:
+    """The stamp of the file that is there; None without one."""
+    try:
+        with open(path, "rb") as file:
+            return find(file.read(_MAX_BYTES).decode("utf-8", "replace"))
+    except OSError:
+        return None
+
+
+def _temporary(path: str) -> str:
+    # One name per file: there is one writer, and nothing heaps up in a small memory volume when it is killed.
+    directory, name = os.path.split(path)
+    return os.path.join(directory, f".{name}.tmp")
+
+
+def _make(directory: str) -> None:
+    try:
+        os.mkdir(directory)
+    except FileExistsError:
+        return
+    except FileNotFoundError:
+        _make(os.path.dirname(directory))
+        os.mkdir(directory)
+    # Whatever the umask; a setgid bit that was handed down stays.
+    os.chmod(directory, stat.S_IMODE(os.stat(directory).st_mode) | 0o755)  # noqa: S103 - the files in it have modes of their own
+
+
+def _sync(directory: str) -> None:
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

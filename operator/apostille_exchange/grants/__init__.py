@@ -1,0 +1,23 @@
+"""The grants by the name that an admission uses. A new one is a module here and a line below."""
+
+from __future__ import annotations
+
+from apostille_exchange.grants.grant import Grant
+from apostille_exchange.recipe import RecipeError
+
+__all__ = ["Grant", "load"]
+
+# module:class, imported on use: a pod pays for its own party only.
+_GRANTS = {"AWSWebIdentity": "aws_web_identity:AWSWebIdentity"}
+
+
+def load(name: str) -> Grant:
+    """Raises RecipeError for a grant that this version does not have."""
+    if name not in _GRANTS:
+        raise RecipeError(f"admission.grant: {name!r} is not known to this version ({', '.join(_GRANTS)})")
+    from importlib import import_module
+
+    module, _, attribute = _GRANTS[name].partition(":")
+    made = getattr(import_module(f"apostille_exchange.grants.{module}"), attribute)()
+    assert isinstance(made, Grant)  # noqa: S101 - a line of the table above is wrong
+    return made

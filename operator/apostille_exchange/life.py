@@ -1,0 +1,182 @@
+"""The life of one binding's credential: what to exchange, and what becomes of it.
+
+The last good credential stays until it ends, whatever fails meanwhile. When it ends without a renewal its file stays
+too: with a dead credential an SDK fails, without a file it would look on and take the node's identity instead.
+A binding that has *ended* is another matter: it was declared that nothing shall be left.
+"""
+
+from __future__ import annotations
+
+import threading
+
+from apostille_exchange import assertion, errors, instants
+from apostille_exchange.clock import Clock
+from apostille_exchange.credential import Credential
+from apostille_exchange.deliver.stamp import Stamp
+from apostille_exchange.errors import ExchangeError
+from apostille_exchange.grants import Grant
+from apostille_exchange.log import Log
+from apostille_exchange.order import Order, longest_life, order
+from apostille_exchange.outputs import Outputs
+from apostille_exchange.recipe import Admission, Recipe, RecipeError
+from apostille_exchange.schedule import Backoff, Refresh
+
+
+class Life:
+    """One binding. `follow` and `due` are the main loop's; `deliver` and `failed` belong to the exchange it started.
+
+    Raises RecipeError for an admission that asks for what this version does not have.
+    """
+
+    def __init__(self, admission: Admission, grant: Grant, clock: Clock, log: Log) -> None:
+        if admission.session_seconds < grant.shortest_seconds:
+            raise RecipeError(
+                f"admission.sessionSeconds: {admission.grant} grants no less than {grant.shortest_seconds}"
+            )
+        self.admission = admission
+        self.grant = grant
+        self._outputs = Outputs(admission)
+        self._clock = clock
+        self._log = log
+        self._lock = threading.Lock()
+        self._recipe: Recipe | None = None
+        self._order: Order | None = None
+        self._ended = False
+        self._left_over = False
+        self._removal_failed = False
+        self._closed = False
+        self._busy = False
+        self._held: Stamp | None = None
+        self._refresh: Refresh | None = None
+        self._backoff = Backoff(clock)
+        self._tried: assertion.Version | None = None
+
+    def start(self) -> None:
+        """Clears what a killed predecessor left half-written."""
+        try:
+            self._outputs.sweep()
+        except OSError as error:
+            self._say("warning", "a temporary file could not be removed", detail=error.strerror)
+
+    def follow(self, recipe: Recipe) -> None:
+        """Takes over what the plan says now. What cannot be followed changes nothing."""
+        with self._lock:
+            if recipe == self._recipe:
+                return
+            self._recipe = recipe
+            if recipe.ended:
+                self._end()
+                return
+            try:
+                wanted = order(self.admission, recipe, self.grant)
+            except RecipeError as error:
+                self._say("error", "recipe refused; the last good one stays", reason="RecipeRefused", detail=str(error))
+                return
+            if recipe.session_seconds > self.admission.session_seconds:
+                detail = f"sessionSeconds: {recipe.session_seconds} is above {self.admission.session_seconds}"
+                message = "recipe clamped to what the pod was admitted for"
+                self._say("warning", message, reason="RecipeClamped", detail=detail)
+            self._take(wanted)
+
+    def due(self) -> Order | None:
+        """What to exchange now, or None. An order that is returned is under way until `deliver` or `failed`."""
+        with self._lock:
+            self._remove()
+            self._notice_end()
+            if self._order is None or self._busy or self._closed or not self._wants(self._order):
+                return None
+            self._busy = True
+            self._tried = assertion.version(self.admission.token)
+            return self._order
+
+    def deliver(self, done: Order, credential: Credential) -> bool:
+        """Writes the files; False when the plan has moved on meanwhile, and nothing is written.
+
+        Raises ExchangeError (NotDelivered).
+        """
+        with self._lock:
+            if self._closed or self._order != done:
+                self._busy = False
+                return False
+            stamp = Stamp(int(self._clock.time()), int(credential.expires), done.digest)
+            try:
+                self._outputs.write(credential, stamp)
+            except OSError as error:
+                raise ExchangeError(errors.NOT_DELIVERED, error.strerror or type(error).__name__) from None
+            self._busy = False
+            self._backoff.succeeded()
+            self._hold(stamp)
+            return True
+
+    def failed(self, error: ExchangeError) -> float:
+        """Notes a failure; returns the seconds until the next try."""
+        with self._lock:
+            self._busy = False
+            return self._backoff.failed(error)
+
+    def close(self) -> None:
+        """Nothing is written from now on; returns when nothing is being written."""
+        with self._lock:
+            self._closed = True
+
+    def _take(self, wanted: Order) -> None:
+        if wanted == self._order:
+            return
+        if self._ended:
+            self._say("info", "binding is live again")
+        restarted = self._order is None and not self._ended
+        self._ended = self._left_over = False
+        self._order = wanted
+        self._backoff = Backoff(self._clock)
+        if restarted:
+            self._adopt(wanted)
+
+    def _adopt(self, wanted: Order) -> None:
+        """A restart in its pod goes on with the files that are there, when they are what would be asked for again."""
+        found, left = self._outputs.stamp(), 0.0
+        if found is not None and found.order == wanted.digest:
+            left = found.expires - self._clock.time()
+        if found is not None and 0 < left <= longest_life(self.admission):
+            self._hold(found)
+            expires = instants.text(found.expires)
+            self._say("info", "goes on with the credential of before the restart", expires=expires)
+
+    def _hold(self, stamp: Stamp) -> None:
+        self._held = stamp
+        self._refresh = Refresh(stamp, self._clock)
+
+    def _wants(self, wanted: Order) -> bool:
+        version = assertion.version(self.admission.token)
+        if self._backoff.waits(assertion_changed=version is not None and version != self._tried):
+            return False
+        if self._held is None or self._refresh is None or self._held.order != wanted.digest:
+            return True
+        return self._refresh.due()
+
+    def _notice_end(self) -> None:
+        if self._held is not None and self._clock.time() >= self._held.expires:
+            self._held = None
+            self._say("error", "the credential ended without a renewal", reason="CredentialEnded")
+
+    def _end(self) -> None:
+        if not self._ended:
+            self._say("info", "binding has ended; the credential is dropped")
+        self._ended = self._left_over = True
+        self._order = self._held = None
+        self._remove()
+
+    def _remove(self) -> None:
+        """Tries until nothing is left."""
+        if not self._left_over or self._closed:
+            return
+        try:
+            self._outputs.remove()
+        except OSError as error:
+            if not self._removal_failed:
+                self._say("error", "a credential file could not be removed", detail=error.strerror)
+            self._removal_failed = True
+        else:
+            self._left_over = self._removal_failed = False
+
+    def _say(self, level: str, message: str, **fields: object) -> None:
+        self._log(level, message, binding=self.admission.binding, grant=self.admission.grant, **fields)

@@ -1,0 +1,86 @@
+"""``apostille-exchange``: dispatches to a command, which imports what it needs."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+USAGE = """Exchanges a pod's service-account tokens for short-lived credentials at relying parties.
+
+usage: apostille-exchange run --plan FILE --admission=JSON [--admission=JSON ...]
+       apostille-exchange ready PATH ...
+       apostille-exchange --help
+
+run    keeps the credential files of every admitted binding fresh, until SIGTERM. FILE is the plan that the
+       downward API carries in from the pod's annotation; what a pod was admitted for stands in its arguments.
+ready  succeeds when every PATH holds a credential that has not ended: the container's startup probe.
+
+The CA bundle is the one that an admission names, else the system's (SSL_CERT_FILE, SSL_CERT_DIR).
+Logs are JSON, one line an exchange, on standard error.
+Exit codes: 0 done or ready, 1 not ready, 2 wrong usage."""
+
+
+class _UsageError(Exception):
+    """What is wrong with the command line."""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Exits with the codes above."""
+    # Not argparse: it would stay in the memory of every pod. Each command imports what it needs.
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if words[:1] in (["--help"], ["-h"], ["help"]) or any(word in ("--help", "-h") for word in words):
+        print(USAGE)
+        sys.exit(0)
+    try:
+        code = _dispatch(words)
+    except _UsageError as error:
+        print(f"apostille-exchange: {error}; see apostille-exchange --help", file=sys.stderr)
+        code = 2
+    sys.exit(code)
+
+
+def _dispatch(words: Sequence[str]) -> int:
+    if words[:1] == ["run"]:
+        return _run(words[1:])
+    if words[:1] == ["ready"]:
+        if len(words) < 2:
+            raise _UsageError("ready: no PATH given")
+        from apostille_exchange.ready import ready
+
+        return ready(words[1:])
+    raise _UsageError(f"{words[0]!r} is not a command" if words else "no command given")
+
+
+def _run(words: Sequence[str]) -> int:
+    from apostille_exchange.recipe import RecipeError, loads_admission
+
+    options: dict[str, list[str]] = {"--plan": [], "--admission": []}
+    rest = list(words)
+    while rest:
+        name, equals, value = rest.pop(0).partition("=")
+        if name not in options:
+            raise _UsageError(f"run: {name!r} is not an option")
+        if not equals:
+            if not rest:
+                raise _UsageError(f"run: {name} needs a value")
+            value = rest.pop(0)
+        options[name].append(value)
+    if len(options["--plan"]) != 1 or not options["--admission"]:
+        raise _UsageError("run: give one --plan and at least one --admission")
+    try:
+        admissions = [loads_admission(text) for text in options["--admission"]]
+    except RecipeError as error:
+        raise _UsageError(f"run: --admission: {error}") from None
+    bindings = [admission.binding for admission in admissions]
+    paths = [output.path for admission in admissions for output in admission.outputs]
+    if len(set(bindings)) < len(bindings) or len(set(paths)) < len(paths):
+        raise _UsageError("run: two admissions name the same binding or output path")
+    if not all(path.startswith("/") for path in (*paths, *(admission.token for admission in admissions))):
+        raise _UsageError("run: every path of an admission must be absolute")
+    from apostille_exchange.run import run
+
+    return run(options["--plan"][0], admissions)
+
+
+if __name__ == "__main__":
+    main()

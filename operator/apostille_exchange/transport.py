@@ -1,0 +1,249 @@
+"""One HTTPS request: verified TLS, no redirects, no ambient proxy, bounded in size and time.
+
+Written out instead of using ``http.client``: that costs 2 MiB in every pod (it brings the e-mail parser), bounds single
+reads but not the whole, and connects to whatever a name resolves to.
+"""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from apostille_exchange import errors
+from apostille_exchange.errors import ExchangeError
+
+TIMEOUT = 20.0  # seconds for one request, name resolution aside
+CONNECT_TIMEOUT = 6.0  # seconds for one address of several
+MAX_BODY = 64 * 1024
+MAX_HEAD = 16 * 1024
+
+_UNRESERVED = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where an assertion may go."""
+
+    host: str
+    port: int
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A whole reply; header names are lower case."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes = field(repr=False)
+
+    @property
+    def media_type(self) -> str:
+        """``type/subtype`` in lower case, without parameters."""
+        return self.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+def endpoint(url: str) -> Endpoint:
+    """Raises ValueError for anything but ``https://HOST[:PORT]/PATH``."""
+    scheme, separator, rest = url.partition("://")
+    if scheme != "https" or not separator:
+        raise ValueError("not an https URL")
+    if any(c in url for c in "?#@\\ ") or not url.isascii() or not url.isprintable():
+        raise ValueError("only scheme, host, port and path may be given")
+    authority, slash, path = rest.partition("/")
+    if authority.startswith("["):
+        host, _, port = authority[1:].partition("]")
+    else:
+        host, colon, port = authority.partition(":")
+        port = colon + port
+    port = port or ":443"
+    if not host or port[0] != ":" or not port[1:].isdecimal() or not 0 < int(port[1:]) < 65536:
+        raise ValueError("host or port is missing")
+    return Endpoint(host, int(port[1:]), slash + path or "/")
+
+
+def post_form(to: Endpoint, ca: str, form: Mapping[str, str]) -> Reply:
+    """POSTs a form. ``ca`` is a PEM file, the only one then trusted; empty for the system's (``SSL_CERT_FILE``).
+
+    Raises ExchangeError: Unreachable, TLSFailed, BadReply.
+    """
+    body = "&".join(f"{_encode(name)}={_encode(value)}" for name, value in form.items()).encode()
+    host = f"[{to.host}]" if ":" in to.host else to.host
+    head = (
+        f"POST {to.path} HTTP/1.1\r\n"
+        f"Host: {host if to.port == 443 else f'{host}:{to.port}'}\r\n"
+        "User-Agent: apostille-exchange\r\n"
+        "Content-Type: application/x-www-form-urlencoded; charset=utf-8\r\n"
+        f"Content-Length: {len(body)}\r\n"
+        "Connection: close\r\n\r\n"
+    )
+    context = _context(ca)
+    deadline = time.monotonic() + TIMEOUT
+    try:
+        with _connect(to, deadline) as plain, context.wrap_socket(plain, server_hostname=to.host) as secure:
+            secure.sendall(head.encode("ascii") + body)
+            return _Reader(secure, deadline).reply()
+    except ssl.SSLCertVerificationError as error:
+        raise ExchangeError(errors.TLS_FAILED, f"{to.host}: {error.verify_message}") from None
+    except TimeoutError:
+        raise ExchangeError(errors.UNREACHABLE, f"{to.host}: no whole reply in time") from None
+    except (ssl.SSLEOFError, ConnectionError):
+        raise ExchangeError(errors.UNREACHABLE, f"{to.host}: the connection was refused or cut off") from None
+    except ssl.SSLError as error:
+        raise ExchangeError(errors.TLS_FAILED, f"{to.host}: {error.reason or type(error).__name__}") from None
+    except UnicodeError:
+        raise ExchangeError(errors.UNREACHABLE, f"{to.host}: not a host name", permanent=True) from None
+    except OSError as error:
+        raise ExchangeError(errors.UNREACHABLE, f"{to.host}: {error.strerror or type(error).__name__}") from None
+
+
+def _encode(text: str) -> str:
+    """Percent-encoding (WHATWG "application/x-www-form-urlencoded" takes it for every byte)."""
+    return "".join(chr(byte) if byte in _UNRESERVED else f"%{byte:02X}" for byte in text.encode())
+
+
+def _context(ca: str) -> ssl.SSLContext:
+    # Not create_default_context: it would write TLS keys to SSLKEYLOGFILE.
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    if not ca:
+        context.set_default_verify_paths()
+        return context
+    try:
+        context.load_verify_locations(cafile=ca)
+    except OSError as error:
+        raise ExchangeError(errors.TLS_FAILED, f"CA bundle {ca}: {error.strerror or 'no certificates'}") from None
+    return context
+
+
+def _connect(to: Endpoint, deadline: float) -> socket.socket:
+    """A connection to the first address that answers. Raises OSError, ExchangeError for addresses never used."""
+    failure: OSError | None = None
+    refused: ExchangeError | None = None
+    for family, kind, protocol, _, address in socket.getaddrinfo(to.host, to.port, type=socket.SOCK_STREAM):
+        if why := _forbidden(family, str(address[0]), to.host):
+            refused = ExchangeError(errors.UNREACHABLE, f"{to.host}: {why}")
+            continue
+        connection = socket.socket(family, kind, protocol)
+        try:
+            connection.settimeout(max(0.001, min(CONNECT_TIMEOUT, deadline - time.monotonic())))
+            connection.connect(address)
+        except OSError as error:
+            connection.close()
+            failure = error
+            continue
+        connection.settimeout(max(0.001, deadline - time.monotonic()))
+        return connection
+    raise failure or refused or OSError(f"{to.host} has no address")
+
+
+def _forbidden(family: int, address: str, host: str) -> str:
+    """Why nothing is ever sent there (design §5, "Addresses"), or empty.
+
+    A loopback address is what an admission may name literally, never what a name may turn out to be.
+    """
+    packed = socket.inet_pton(family, address.partition("%")[0])
+    if len(packed) == 16 and packed.startswith(b"\0" * 10 + b"\xff\xff"):
+        packed = packed[12:]
+    four = len(packed) == 4
+    if packed.startswith(b"\xa9\xfe") if four else packed[0] == 0xFE and packed[1] & 0xC0 == 0x80:
+        return "resolves to a link-local address"
+    if not any(packed) or (packed[0] & 0xF0 == 0xE0 if four else packed[0] == 0xFF):
+        return "resolves to no host's address"
+    if (packed[0] == 127 if four else packed == b"\0" * 15 + b"\1") and host not in (address, "localhost"):
+        return "resolves to a loopback address"
+    return ""
+
+
+class _Reader:
+    """Reads one HTTP/1.1 reply (RFC 9112)."""
+
+    def __init__(self, connection: ssl.SSLSocket, deadline: float) -> None:
+        self._connection = connection
+        self._deadline = deadline
+        self._buffer = b""
+
+    def reply(self) -> Reply:
+        status, headers = self._head()
+        while 100 <= status < 200:
+            status, headers = self._head()
+        if 300 <= status < 400:
+            raise ExchangeError(errors.BAD_REPLY, "a redirect, which is not followed", status=status)
+        return Reply(status, headers, self._body(status, headers))
+
+    def _head(self) -> tuple[int, dict[str, str]]:
+        lines = self._until(b"\r\n\r\n", MAX_HEAD).decode("latin-1").split("\r\n")
+        version, _, rest = lines[0].partition(" ")
+        if version not in ("HTTP/1.1", "HTTP/1.0") or not rest[:3].isdecimal() or rest[3:4] not in ("", " "):
+            raise _bad("not HTTP/1.1")
+        headers: dict[str, str] = {}
+        for line in lines[1:]:
+            name, colon, value = line.partition(":")
+            if not colon or not name or name != name.strip():
+                raise _bad("a malformed header")
+            key = name.lower()
+            headers[key] = f"{headers[key]},{value.strip()}" if key in headers else value.strip()
+        return int(rest[:3]), headers
+
+    def _body(self, status: int, headers: Mapping[str, str]) -> bytes:
+        if status in (204, 304):
+            return b""
+        if (coding := headers.get("transfer-encoding")) is not None:
+            if coding.lower() != "chunked":
+                raise _bad("a transfer coding that was not asked for")
+            return self._chunks()
+        if (length := headers.get("content-length")) is not None:
+            if not length.isdecimal() or int(length) > MAX_BODY:
+                raise _bad(f"a body that is longer than {MAX_BODY} bytes")
+            return self._exactly(int(length))
+        while self._fill():
+            if len(self._buffer) > MAX_BODY:
+                raise _bad(f"a body that is longer than {MAX_BODY} bytes")
+        return self._buffer
+
+    def _chunks(self) -> bytes:
+        body = b""
+        while True:
+            size = self._until(b"\r\n", 256).partition(b";")[0].strip()
+            if not size or size.strip(b"0123456789abcdefABCDEF"):
+                raise _bad("a malformed chunk")
+            length = int(size, 16)
+            if length == 0:
+                return body  # trailers are of no interest, and the connection is closed
+            if len(body) + length > MAX_BODY:
+                raise _bad(f"a body that is longer than {MAX_BODY} bytes")
+            body += self._exactly(length)
+            if self._exactly(2) != b"\r\n":
+                raise _bad("a malformed chunk")
+
+    def _until(self, mark: bytes, limit: int) -> bytes:
+        while (end := self._buffer.find(mark)) < 0:
+            if len(self._buffer) > limit:
+                raise _bad("a header that is too long")
+            if not self._fill():
+                raise _bad("a reply that was cut off")
+        found, self._buffer = self._buffer[:end], self._buffer[end + len(mark) :]
+        return found
+
+    def _exactly(self, length: int) -> bytes:
+        while len(self._buffer) < length:
+            if not self._fill():
+                raise _bad("a reply that was cut off")
+        found, self._buffer = self._buffer[:length], self._buffer[length:]
+        return found
+
+    def _fill(self) -> bool:
+        left = self._deadline - time.monotonic()
+        if left <= 0:
+            raise TimeoutError
+        self._connection.settimeout(left)
+        data = self._connection.recv(16384)
+        self._buffer += data
+        return bool(data)
+
+
+def _bad(what: str) -> ExchangeError:
+    return ExchangeError(errors.BAD_REPLY, f"the reply is {what}" if what.startswith("not") else f"it sent {what}")
