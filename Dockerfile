@@ -47,7 +47,8 @@ ENTRYPOINT ["apostille-exchange"]
 FROM ${BASE} AS apostille
 LABEL org.opencontainers.image.title="apostille" org.opencontainers.image.licenses="Apache-2.0"
 COPY --from=build /opt/apostille /opt/apostille
-ENV PATH=/opt/apostille/bin:/usr/local/bin:/usr/bin:/bin PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
+# USER: kopf asks for the name of its user, which a number without a passwd entry has not.
+ENV PATH=/opt/apostille/bin:/usr/local/bin:/usr/bin:/bin PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 USER=apostille
 USER 65532:65532
 WORKDIR /
 ENTRYPOINT ["apostille"]
