@@ -165,6 +165,7 @@ def _up(options: argparse.Namespace, say: Console) -> None:
 
 def _start_detached(options: argparse.Namespace, say: Console) -> dict[str, Any] | None:
     """What the new instance has published; None: another `up` was faster."""
+    say(f"{options.id}: starting, usually {'5–20' if options.apostille else '2–8'} s")
     instances.folder().mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "apostille_testbed", "up", options.id, "--foreground", f"--log={_LOG}"]
     command += ["--controller-manager"] if options.controller_manager else []

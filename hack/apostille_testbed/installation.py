@@ -41,7 +41,7 @@ class Installation:
         self.control_plane = control_plane
         self._exchange_image = exchange_image
         self._directory = control_plane.directory / "apostille"
-        self._port = ListenerPort()
+        self._port, self._controller_port = ListenerPort(), ListenerPort()
         self.url = f"https://127.0.0.1:{self._port}"
         """Where the admission server listens."""
         self._running: dict[str, Process] = {}
@@ -70,9 +70,10 @@ class Installation:
         """Starts the controller. Whether it works shows in the cluster: conditions of trusts and bindings."""
         return self._start(
             CONTROLLER,
-            ["controller", f"--admission-url={self.url}", f"--ca-bundle={self.control_plane.ca}"],
+            ["controller", f"--admission-url={self.url}", f"--ca-bundle={self.control_plane.ca}",
+             "--metrics-host=127.0.0.1", f"--metrics-port={self._controller_port}"],
             wait=False,
-        )
+        )  # fmt: skip
 
     def start(self) -> Self:
         """Installs and starts everything; returns when the API server asks about the two kinds."""
@@ -126,6 +127,18 @@ class Installation:
         """The admission server's metrics in Prometheus' text format. Raises OSError."""
         return self._get("/metrics")[1]
 
+    def controller(self, path: str) -> tuple[int, str]:
+        """What the controller answers under ``/livez``, ``/readyz`` or ``/metrics``; code 0 when it does not."""
+        connection = http.client.HTTPConnection("127.0.0.1", self._controller_port.number, timeout=5)
+        try:
+            connection.request("GET", path)
+            answer = connection.getresponse()
+            return answer.status, answer.read().decode()
+        except OSError as error:
+            return 0, str(error)
+        finally:
+            connection.close()
+
     def log(self, name: str) -> str:
         """Everything a process has written, over all its starts."""
         return (self._directory / f"{name}.log").read_text(errors="replace")
@@ -137,9 +150,14 @@ class Installation:
                 os.kill(process.pid, signal.SIGCONT)
             process.kill()
         self._port.close()
+        self._controller_port.close()
 
     def __enter__(self) -> Self:
-        return self.start()
+        try:
+            return self.start()
+        except BaseException:
+            self.stop()
+            raise
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

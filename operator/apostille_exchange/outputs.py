@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from apostille_exchange import deliver
 from apostille_exchange.credential import Credential
-from apostille_exchange.deliver import files
+from apostille_exchange.deliver import files, formats
 from apostille_exchange.deliver.stamp import Stamp
 from apostille_exchange.recipe import Admission
 
@@ -13,7 +12,7 @@ class Outputs:
     """Raises RecipeError for a format that this version does not have."""
 
     def __init__(self, admission: Admission) -> None:
-        self._renders = [(output, deliver.load(output.format)) for output in admission.outputs]
+        self._renders = [(output, formats.load(output.format)) for output in admission.outputs]
 
     def write(self, credential: Credential, stamp: Stamp) -> None:
         """Raises OSError."""

@@ -11,6 +11,7 @@ import ssl
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 
 from apostille_exchange import errors
 from apostille_exchange.errors import ExchangeError
@@ -55,7 +56,8 @@ def endpoint(url: str) -> Endpoint:
         raise ValueError("only scheme, host, port and path may be given")
     authority, slash, path = rest.partition("/")
     if authority.startswith("["):
-        host, _, port = authority[1:].partition("]")
+        host, closed, port = authority[1:].partition("]")
+        host = host if closed else ""
     else:
         host, colon, port = authority.partition(":")
         port = colon + port
@@ -83,7 +85,9 @@ def post_form(to: Endpoint, ca: str, form: Mapping[str, str]) -> Reply:
     context = _context(ca)
     deadline = time.monotonic() + TIMEOUT
     try:
-        with _connect(to, deadline) as plain, context.wrap_socket(plain, server_hostname=to.host) as secure:
+        # A body that ends with its connection is whole only if TLS says so (RFC 9112 §9.8).
+        wrap = partial(context.wrap_socket, server_hostname=to.host, suppress_ragged_eofs=False)
+        with _connect(to, deadline) as plain, wrap(plain) as secure:
             secure.sendall(head.encode("ascii") + body)
             return _Reader(secure, deadline).reply()
     except ssl.SSLCertVerificationError as error:

@@ -6,6 +6,7 @@ import random
 from datetime import timedelta
 from typing import Any
 
+import pytest
 from hypothesis import Phase, find, given, settings
 from hypothesis import strategies as st
 
@@ -41,6 +42,38 @@ def test_a_binding_that_is_not_in_force_leaves_its_pair_allowed_and_its_audience
         assert (made.bound, made.grants) == (frozenset(), frozenset())
         assert made.allowed == {READER}
         assert made.protections == (Protection(AUDIENCE, "Audit"),)
+
+
+def test_a_deleted_binding_takes_its_grant_and_leaves_the_protection() -> None:
+    by = trust(enforcement={"mode": "Enforce"})
+    before, after = desired(world([by], [binding()]), {}), desired(world([by]), {})
+    assert after == Desired(allowed=frozenset({READER}), protections=before.protections)
+    assert before.protections == (Protection(AUDIENCE, "Enforce"),)
+    policy = {
+        document["metadata"]["name"]: document["spec"]
+        for document in policies(after.protections, after.grants, SETTINGS)
+        if document["kind"] == "ValidatingAdmissionPolicy"
+    }
+    for name in ("apostille-tokens-enforce-0", "apostille-pods-enforce-0"):
+        variables = {variable["name"]: variable["expression"] for variable in policy[name]["variables"]}
+        assert (variables["guarded"], variables["grants"]) == (f'["{AUDIENCE}"]', "{'': 0}")
+
+
+@pytest.mark.parametrize(
+    ("spec", "others"),
+    [({"allow": [allow("kube-system")]}, []), ({"ceilings": {"assertionSeconds": 3607}}, []), ({}, [trust("b")])],
+)
+def test_a_refused_trust_grants_nothing_and_reopens_nothing(spec: dict[str, Any], others: list[Any]) -> None:
+    """A mistake in it, made after its audience was closed, must not open the audience to everybody."""
+    by = trust(**{"enforcement": {"mode": "Enforce"}} | spec)
+    made = desired(world([by, *others], [binding()]), {})
+    assert made == Desired(protections=(Protection(AUDIENCE, "Enforce"),))
+
+
+@pytest.mark.parametrize("audience", ["", "https://kubernetes.default.svc", "api.internal", ISSUER.url, "https://*"])
+def test_what_is_no_audience_of_a_receiver_is_never_protected(audience: str) -> None:
+    """Protecting the API server's own would take every pod's token for it."""
+    assert desired(world([trust(audience=audience, enforcement={"mode": "Enforce"})]), {}) == Desired()
 
 
 def test_a_suspended_trust_ends_all_its_bindings() -> None:

@@ -39,6 +39,49 @@ def test_users_values_win_and_go_on_winning_when_the_webhook_is_called_again() -
     assert "which wins over WorkloadBinding s3" in again.warnings[0]
 
 
+def test_of_several_variables_of_one_name_the_last_counts() -> None:
+    ours, own = {"name": "AWS_REGION", "value": "eu-west-1"}, {"name": "AWS_REGION", "value": "us-east-1"}
+    for env, warned in (([own, ours], False), ([ours, own], True), ([own], True)):
+        raw = pod({"name": "app", "env": env})
+        assert any("sets AWS_REGION itself" in warning for warning in inject(raw, [SDK], SETTINGS).warnings) is warned
+        assert injected(raw, SDK)["spec"]["containers"][0]["env"][: len(env)] == env
+    # In a copied pod it is the last one that was the older plan's.
+    copied = injected(pod(), plan(binding("s3", token={"expirationSeconds": 900})))
+    copied["spec"]["containers"][0]["env"].append(
+        {"name": "AWS_ROLE_ARN", "valueFrom": {"fieldRef": {"fieldPath": "x"}}}
+    )
+    assert injected(copied, SDK)["spec"]["containers"][0]["env"][-1] == {
+        "name": "AWS_ROLE_ARN", "value": role("payments-reader"),
+    }  # fmt: skip
+
+
+def test_a_null_is_an_absent_value() -> None:
+    ours = {"name": "AWS_REGION", "value": "eu-west-1", "valueFrom": None}
+    raw = pod({"name": "app", "env": [ours], "securityContext": {"runAsUser": None}}, securityContext={"runAsUser": 7})
+    assert not inject(raw, [SDK], SETTINGS).warnings
+    assert exchange(injected(raw, SIDECAR))["securityContext"]["runAsUser"] == 7
+
+
+def test_our_volumes_and_mounts_are_there_once() -> None:
+    once = injected(pod(), SDK)
+    twice = deepcopy(once)
+    twice["spec"]["volumes"] += once["spec"]["volumes"]
+    twice["spec"]["containers"][0]["volumeMounts"] += once["spec"]["containers"][0]["volumeMounts"]
+    assert injected(twice, SDK) == once
+
+
+@pytest.mark.parametrize("want", [[], [SDK], [SIDECAR]])
+def test_a_windows_pod_keeps_nothing_under_our_names(want: list[PodPlan]) -> None:
+    raw = pod(os={"name": "windows"})
+    forged = injected(pod(), SIDECAR) | {"spec": injected(pod(), SIDECAR)["spec"] | {"os": {"name": "windows"}}}
+    found = inject(forged, want, SETTINGS)
+    after = jsonpatch.apply_patch(forged, list(found.operations))
+    assert (after["spec"].get("volumes"), after["spec"]["initContainers"]) == ([], [])
+    assert "apostille" not in str(after)
+    assert any("Windows" in warning for warning in found.warnings) is bool(want)
+    assert inject(raw, want, SETTINGS).operations == ()
+
+
 def test_a_users_variable_that_names_our_file_stays_when_the_webhook_is_called_again() -> None:
     raw = pod({"name": "app", "env": [{"name": "TOKEN", "value": "/var/run/secrets/apostille.dev/s3/token"}]})
     once = injected(raw, SDK)
@@ -116,7 +159,7 @@ def test_a_limit_ranges_defaults_stay_in_our_container() -> None:
          None, 0o644),
         ({"securityContext": {"fsGroup": 2000}}, [{"name": "app"}], None, 0o640),
         ({"securityContext": {"fsGroup": 2000, "runAsUser": 1000}}, [{"name": "app"}], 1000, 0o600),
-        ({"securityContext": {"runAsUser": 0}}, [{"name": "app"}], None, 0o644),
+        ({"securityContext": {"runAsUser": 0}}, [{"name": "app"}], 65532, 0o644),
         # A mesh proxy is given no credentials.
         ({"securityContext": {"runAsUser": 7}},
          [{"name": "app"}, {"name": "istio-proxy", "securityContext": {"runAsUser": 1337}}],
@@ -128,6 +171,19 @@ def test_who_owns_the_credential_files(spec: dict[str, Any], containers: list[An
     assert container["securityContext"].get("runAsUser") == uid
     admissions = [text for argument in container["args"] if (text := argument[argument.find("{") :]).startswith("{")]
     assert [output.mode for text in admissions for output in loads_admission(text).outputs] == [mode]
+
+
+@pytest.mark.parametrize(
+    ("uid", "owner", "mode"), [(1000, 1000, 0o600), (1001, None, 0o644), (0, 1000, 0o600), (None, 1000, 0o600)]
+)
+def test_init_containers_can_read_the_credentials_too(uid: int | None, owner: int | None, mode: int) -> None:
+    first = {"name": "migrate", "securityContext": {"runAsUser": uid}}
+    container = exchange(injected(pod(initContainers=[first], securityContext={"runAsUser": 1000}), SIDECAR))
+    assert container["securityContext"].get("runAsUser") == owner
+    assert f'"mode":{mode}' in str(container["args"])
+    not_included = plan(sidecar("files", delivery={"mode": "Sidecar", "containers": {"include": ["app"]}}))
+    container = exchange(injected(pod(initContainers=[first], securityContext={"runAsUser": 1000}), not_included))
+    assert container["securityContext"]["runAsUser"] == 1000
 
 
 def test_the_exchange_container_passes_pod_security_restricted() -> None:

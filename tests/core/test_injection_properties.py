@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from copy import deepcopy
 from typing import Any
 
 import jsonpatch
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, find, given, settings
 from hypothesis import strategies as st
 
+from apostille.core import pod_parts
+from apostille.core.desired import plans_for
 from apostille.core.inject import Injection, inject
 from apostille.core.pod_plan import PodPlan
 from apostille.core.settings import InjectionSettings
 from apostille.model import names
-from builders import binding, defaulted, plan, role, sidecar, trust
+from apostille.model.identity import ServiceAccount
+from builders import binding, defaulted, plan, role, sidecar, trust, world
 
 FAST = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 SETTINGS = InjectionSettings()
@@ -102,6 +106,107 @@ def pods(draw: st.DrawFn) -> dict[str, Any]:
     return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec, **draw(unknown)}
 
 
+PLAN_TEXTS = [*(pod_parts.plan_text(want) for want in PLANS), "", "{}", "null", "no plan"]
+OUR_KEYS = [
+    names.PLAN_ANNOTATION, names.INJECTED_LABEL, "apostille.dev/other", "files.apostille.dev/s3-reader.config.json",
+]  # fmt: skip
+OUR_VOLUMES = [
+    names.token_volume("s3-reader"), names.token_volume("files"), names.token_volume("of-nobody"), names.FILES_VOLUME,
+    names.CREDENTIALS_VOLUME,
+]  # fmt: skip
+OUR_PATHS = [
+    names.token_directory("s3-reader"), names.TOKENS_DIRECTORY, names.FILES_DIRECTORY + "/",
+    names.CREDENTIALS_DIRECTORY, "/var/run//apostille.dev", names.CREDENTIALS_DIRECTORY + "/files",
+]  # fmt: skip
+deep = st.recursive(
+    st.one_of(st.none(), st.booleans(), st.integers(), words),
+    lambda inner: st.one_of(st.lists(inner, max_size=2), st.dictionaries(odd_keys, inner, max_size=2)),
+    max_leaves=6,
+)
+forged_volumes = st.builds(
+    lambda name, source: {"name": name, **source},
+    st.sampled_from(OUR_VOLUMES),
+    st.sampled_from(
+        [
+            {"hostPath": {"path": "/"}},
+            {"emptyDir": None},
+            {"projected": None},
+            {
+                "projected": {
+                    "sources": [{"serviceAccountToken": {"audience": "https://else.example", "path": "token"}}]
+                }
+            },
+            {"ephemeral": {"volumeClaimTemplate": {"spec": {"accessModes": ["ReadWriteOnce"]}}}},
+            *pod_parts.volumes([SDK, SIDECAR]),
+        ]
+    ),
+)
+forged_mounts = st.one_of(
+    st.sampled_from(pod_parts.container_mounts([SDK, SIDECAR])),
+    st.builds(
+        lambda name, path, more: {"name": name, "mountPath": path, **more},
+        st.sampled_from([*OUR_VOLUMES, "data"]),
+        st.sampled_from(["/stolen", "/var/run", *OUR_PATHS]),
+        st.sampled_from([{}, {"subPath": "token"}, {"readOnly": True}, {"mountPropagation": None}]),
+    ),
+)
+forged_environment = st.builds(
+    lambda name, rest: {"name": name, **rest},
+    st.sampled_from(["AWS_ROLE_ARN", "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_SHARED_CREDENTIALS_FILE", "MINE"]),
+    st.sampled_from(
+        [
+            {"value": role("payments-reader"), "valueFrom": None},
+            {"value": names.token_file("of-nobody")},
+            {"value": names.credentials_directory("files") + "/../../x"},
+            {"valueFrom": {"secretKeyRef": {"name": "x", "key": "y"}}},
+            {"value": None},
+            {},
+        ]
+    ),
+)
+
+
+def mixed_in(draw: st.DrawFn, into: dict[str, Any], key: str, forged: st.SearchStrategy[Any], most: int = 3) -> None:
+    """Forged entries at any place of a list, twice the same ones too."""
+    for entry in draw(st.lists(forged, max_size=most)):
+        entries = into.get(key) or []
+        entries.insert(draw(st.integers(0, len(entries))), deepcopy(entry))
+        into[key] = entries
+
+
+@st.composite
+def hostile_pods(draw: st.DrawFn) -> dict[str, Any]:
+    """Pods under whose hands our names, nulls, what only running pods have, and fields of a later Kubernetes came."""
+    pod = draw(pods())
+    metadata, spec = pod["metadata"], pod["spec"]
+    for key in ("annotations", "labels"):
+        forged = draw(st.dictionaries(st.sampled_from(OUR_KEYS), st.sampled_from(PLAN_TEXTS), max_size=3))
+        if forged:
+            metadata[key] = {**forged, **(metadata.get(key) or {})}
+    mixed_in(draw, spec, "volumes", forged_volumes)
+    mixed_in(draw, spec, "initContainers", st.builds(
+        lambda name, rest: {"name": name, **rest},
+        st.sampled_from(sorted(names.OUR_CONTAINERS)),
+        st.sampled_from([{"image": "evil:1"}, {"args": None, "env": None}, {"image": "x", "restartPolicy": "Always"}]),
+    ), most=2)  # fmt: skip
+    if draw(st.integers(0, 9)) == 0:
+        mixed_in(draw, spec, "containers", st.builds(dict, name=st.sampled_from(sorted(names.OUR_CONTAINERS))), most=1)
+    for container in [*(spec.get("initContainers") or ()), *spec["containers"]]:
+        mixed_in(draw, container, "volumeMounts", forged_mounts)
+        mixed_in(draw, container, "env", forged_environment)
+        container["future"] = draw(deep)
+    for volume in spec.get("volumes") or ():
+        if not names.is_our_volume(volume["name"]):
+            volume["future"] = draw(deep)
+    optional(draw, spec, "os", st.sampled_from([{"name": "linux"}, {"name": "windows"}, {}]))
+    optional(draw, spec, "ephemeralContainers", st.just(
+        [{"name": "debug", "volumeMounts": [{"name": OUR_VOLUMES[0], "mountPath": "/stolen"}]}]
+    ))  # fmt: skip
+    optional(draw, spec, "serviceAccountName", st.just("reader"))
+    spec["future"], pod["status"] = draw(deep), draw(st.sampled_from([{}, None, {"phase": "Pending"}]))
+    return pod
+
+
 def apply(pod: Mapping[str, Any], injection: Injection) -> dict[str, Any]:
     """By another's implementation of RFC 6902."""
     assert not injection.denial
@@ -154,6 +259,102 @@ def test_every_patch_applies_and_touches_nothing_foreign(pod: dict[str, Any], wa
             assert (after[container["name"]].get("env") or [])[: len(own)] == own, "what the author set stays, in place"
 
 
+def test_the_hostile_pods_are_not_all_refused() -> None:
+    """Otherwise the properties below would say nothing."""
+    for refused in (True, False):
+        find(
+            st.tuples(hostile_pods(), plans),
+            lambda drawn, refused=refused: bool(inject(*drawn, SETTINGS).denial) is refused,  # type: ignore[misc]
+            settings=settings(max_examples=500, database=None, derandomize=True, phases=[Phase.generate]),
+        )
+
+
+any_plans = st.one_of(plans, st.just([]))
+
+
+@FAST
+@given(hostile_pods(), any_plans)
+def test_a_hostile_pod_is_refused_with_its_field_or_brought_to_the_plan(
+    pod: dict[str, Any], want: list[PodPlan]
+) -> None:
+    before = deepcopy(pod)
+    found = inject(pod, want, SETTINGS)
+    assert pod == before, "the input is not changed in place"
+    if found.denial:
+        assert found.operations == ()
+        assert found.denial.startswith("spec."), "the field is named"
+        return
+    injected = apply(pod, found)
+    windows = (pod["spec"].get("os") or {}).get("name") == "windows"
+    assert_exactly_ours(injected, [] if windows else want)
+    assert inject(injected, want, SETTINGS).operations == (), "injecting twice changes nothing"
+    everything = variables([plan for plans in PLANS for plan in plans]) | {"MINE", "ASSERTION"}
+    assert ours_removed(injected, everything) == ours_removed(pod, everything), "what is unknown or foreign survives"
+
+
+def assert_exactly_ours(pod: Mapping[str, Any], want: list[PodPlan]) -> None:
+    """What is under our names is what the plans say, once each, and nothing else."""
+    want = sorted(want, key=lambda plan: plan.binding)
+    assert _ours(pod, "annotations") == pod_parts.plan_annotations(want)
+    assert _ours(pod, "labels") == ({names.INJECTED_LABEL: "true"} if want else {})
+    volumes = [volume for volume in pod["spec"].get("volumes") or () if names.is_our_volume(volume["name"])]
+    assert sorted(volumes, key=str) == sorted(pod_parts.volumes(want), key=str)
+    sidecar = pod_parts.exchange_container(want, pod["spec"], SETTINGS)
+    assert _sidecars(pod) == ([sidecar] if sidecar else [])
+    assert all(container["name"] not in names.OUR_CONTAINERS for container in pod["spec"]["containers"])
+    for container in [*(pod["spec"].get("initContainers") or ()), *pod["spec"]["containers"]]:
+        if container["name"] in names.OUR_CONTAINERS:
+            continue
+        mine = [
+            plan
+            for plan in want
+            if container["name"] not in SETTINGS.mesh_proxies
+            and (not plan.frozen.include or container["name"] in plan.frozen.include)
+        ]
+        mounts = [mount for mount in container.get("volumeMounts") or () if names.is_our_volume(mount["name"])]
+        assert sorted(mounts, key=str) == sorted(pod_parts.container_mounts(mine), key=str)
+        if want:
+            others = [mount for mount in container.get("volumeMounts") or () if mount not in mounts]
+            assert not any(pod_parts.is_our_path(mount["mountPath"]) for mount in others)
+
+
+@FAST
+@given(hostile_pods(), plans)
+def test_the_same_pod_gives_the_same_answer(pod: dict[str, Any], want: list[PodPlan]) -> None:
+    """Whatever the order of its members, and however often it is asked."""
+    found = inject(pod, want, SETTINGS)
+    assert inject(deepcopy(pod), want, SETTINGS) == found
+    turned = inject(_turned(pod), want, SETTINGS)
+    assert turned.denial == found.denial
+    assert _sorted(turned.operations) == _sorted(found.operations)
+    assert json.loads(json.dumps(found.operations)) == list(found.operations), "a patch is JSON"
+
+
+def _turned(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _turned(value[key]) for key in reversed(value)}
+    return [_turned(child) for child in value] if isinstance(value, list) else value
+
+
+def _sorted(operations: Any) -> list[str]:
+    return sorted(json.dumps(operation, sort_keys=True) for operation in operations)
+
+
+@FAST
+@given(hostile_pods(), st.sampled_from(["suspended", "not allowed", "other account", "no trust"]))
+def test_what_the_rules_refuse_injects_nothing_whatever_the_pod_brings(pod: dict[str, Any], case: str) -> None:
+    refused = {
+        "suspended": binding(suspended=True),
+        "not allowed": binding(target={"aws": {"roleARN": role("admin")}}),
+        "other account": binding(target={"aws": {"roleARN": role("payments-reader", "999999999999")}}),
+        "no trust": binding(trustRef={"name": "nobody"}),
+    }[case]
+    found = inject(pod, plans_for(world([trust()], [refused]), ServiceAccount("payments", "reader")), SETTINGS)
+    assert all(operation["op"] == "remove" for operation in found.operations)
+    if not found.denial:
+        assert_exactly_ours(apply(pod, found), [])
+
+
 @FAST
 @given(pods(), plans)
 def test_injecting_twice_changes_nothing(pod: dict[str, Any], want: list[PodPlan]) -> None:
@@ -184,7 +385,6 @@ def test_a_second_call_touches_only_what_another_webhook_added(
     own = f"/spec/{'initContainers' if first else 'containers'}/{len(section) - 1}/"
     beyond = [operation for operation in again.operations if not operation["path"].startswith(own)]
     # A container of another uid must be able to read the credentials as well: that is the sidecar's to change.
-    assert not first or not beyond
     assert all(operation["value"]["name"] == names.EXCHANGE_CONTAINER for operation in beyond)
     assert inject(apply(injected, again), want, SETTINGS).operations == ()
 

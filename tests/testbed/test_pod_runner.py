@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from apostille_testbed import ControlPlane
-from apostille_testbed.pods import PodRunner
+from apostille_testbed import control_plane as start
+from apostille_testbed.pods import Image, PodRunner
 from apostille_testbed.pods.api import ApiError
 from testbed.pod_runner_scene import (
     AUDIENCE,
@@ -189,19 +190,38 @@ def test_a_deleted_pod_gets_its_signal_then_goes(runner: PodRunner, world: Scene
     runner.wait(world.namespace, "p", "deleted")
 
 
-def test_an_image_that_is_not_known_is_not_run(world: Scene) -> None:
-    from apostille_testbed.pods import Image
+def test_a_deleted_pods_sidecar_ends_after_its_containers(runner: PodRunner, world: Scene) -> None:
+    app = container("app", "trap 'sleep 0.3; touch /m/ended; exit 0' TERM; while :; do sleep 0.05; done", ("m", "/m"))
+    wait = "trap 'test -e /m/ended; exit' TERM; while :; do sleep 0.05; done"
+    side = container("side", wait, ("m", "/m"), restartPolicy="Always")
+    made = pod("p", app, initContainers=[side], volumes=[{"name": "m", "emptyDir": {}}])
+    made["metadata"]["finalizers"] = ["test.example/read-it-first"]
+    world.create(made)
+    runner.wait(world.namespace, "p", "Ready")
 
+    world.call("DELETE", world.core("pods", "p"))
+
+    ended = runner.wait(world.namespace, "p", lambda found: (found or {})["status"]["phase"] in ("Succeeded", "Failed"))
+    assert ended is not None
+    codes = [
+        ended["status"][kind][0]["state"]["terminated"]["exitCode"]
+        for kind in ("containerStatuses", "initContainerStatuses")
+    ]
+    assert codes == [0, 0]
+    world.call("PATCH", world.core("pods", "p"), {"metadata": {"finalizers": None}})
+    runner.wait(world.namespace, "p", "deleted")
+
+
+def test_an_image_that_is_not_known_is_not_run(world: Scene) -> None:
     with world.runner(images={"known:*": Image(entrypoint=["sh", "-c"], cmd=["echo by default"])}) as runner:
-        unknown = container("app", "true")
-        known = {"name": "app", "image": "known:1"}
-        world.create(pod("p", unknown))
-        world.create(pod("q", known, restartPolicy="Never"))
+        world.create(pod("q", {"name": "app", "image": "known:1"}, restartPolicy="Never"))
+        runner.wait(world.namespace, "q", "Succeeded")
+        assert runner.logs(world.namespace, "q", "app") == "by default\n"
+
+        world.create(pod("p", container("app", "true")))
         until(lambda: world.events("p", "Failed"), "the Event says so")
         told = world.pod("p")["status"]["containerStatuses"][0]["state"]["waiting"]
         assert told["reason"] == "ErrImagePull"
-        runner.wait(world.namespace, "q", "Succeeded")
-        assert runner.logs(world.namespace, "q", "app") == "by default\n"
 
 
 def test_a_refused_renewal_leaves_the_old_token_and_an_event(runner: PodRunner, world: Scene) -> None:
@@ -254,3 +274,24 @@ def test_kubectl_logs_reads_a_container(runner: PodRunner, world: Scene) -> None
     ]
 
     assert shown == ["second\n", "", "first\n"]
+
+
+@pytest.mark.e2e
+def test_pods_outlive_their_api_server_and_follow_it_again(tmp_path: Path) -> None:
+    with start() as own, scene(own, own.create_namespace("outage"), tmp_path) as world, world.runner() as runner:
+        app = container("app", SLEEP, ("files", "/f"))
+        world.create(pod("p", app, volumes=[_annotated("files")], annotations={FILE: "one"}))
+        before = runner.wait(world.namespace, "p", "Ready")
+        assert before is not None
+
+        own.stop_apiserver(grace=0)
+        assert _read(runner, world, "p", "/f/config") == "one"
+        own.start_apiserver()
+        world.call("PATCH", world.core("pods", "p"), {"metadata": {"annotations": {FILE: "two"}}})
+
+        until(lambda: _read(runner, world, "p", "/f/config") == "two", "the new content is there")
+        after = world.pod("p")
+        assert _restarts(after) == 0
+        assert after["metadata"]["uid"] == before["metadata"]["uid"]
+        world.create(pod("q", container("app", "true"), restartPolicy="Never"))
+        runner.wait(world.namespace, "q", "Succeeded")

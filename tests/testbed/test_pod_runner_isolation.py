@@ -38,6 +38,7 @@ def runner(world: Scene) -> Iterator[PodRunner]:
 LISTEN = "import http.server as h; h.HTTPServer(('', 8080), h.SimpleHTTPRequestHandler).serve_forever()"
 
 
+@pytest.mark.usefixtures("isolation")
 def test_two_pods_listen_on_one_port(runner: PodRunner, world: Scene) -> None:
     probe = {"tcpSocket": {"port": "web"}, "periodSeconds": 1}
     ports = [{"name": "web", "containerPort": 8080}]
@@ -75,6 +76,7 @@ class _Quiet(http.server.SimpleHTTPRequestHandler):
         """Says nothing."""
 
 
+@pytest.mark.usefixtures("isolation")
 def test_a_pod_reaches_a_server_of_the_host_by_its_real_name(world: Scene, server: tuple[str, int]) -> None:
     authority, port = server
     fetch = "import urllib.request as r; print(r.urlopen('https://party.example/hello').read().decode())"
@@ -91,6 +93,7 @@ def test_a_pod_reaches_a_server_of_the_host_by_its_real_name(world: Scene, serve
         assert done is not None
 
 
+@pytest.mark.usefixtures("isolation")
 def test_the_file_system_is_the_pods_own(runner: PodRunner, world: Scene, tmp_path: Path) -> None:
     script = f"""
         id -u; id -g; hostname
@@ -134,6 +137,7 @@ def _processes(mark: str) -> list[int]:
     return found
 
 
+@pytest.mark.usefixtures("isolation")
 def test_nothing_outlives_a_killed_runner(world: Scene) -> None:
     mark = f"mark-{world.namespace}"
     command = [

@@ -15,7 +15,7 @@ from apostille_testbed.pods import PodRunner, Route, standard_images
 from testbed.pod_runner_scene import Scene, container, pod, scene, token_volume
 from testbed.strict_sts_world import ACCOUNT
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("isolation")]
 AUDIENCE = "https://aws-prod.sts.example"
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/payments-reader"
 TOKEN = "/var/run/secrets/apostille.dev/s3"

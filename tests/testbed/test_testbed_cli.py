@@ -70,6 +70,7 @@ def test_up_stays_is_used_by_env_and_goes_with_down(testbed: Testbed) -> None:
     assert [path.name for path in instances.folder().iterdir()] == [".lock"]
 
 
+@pytest.mark.e2e
 def test_two_at_once_start_one(testbed: Testbed) -> None:
     try:
         with ThreadPoolExecutor(2) as pool:
@@ -83,6 +84,7 @@ def test_two_at_once_start_one(testbed: Testbed) -> None:
     assert kept == [".lock", "a"]
 
 
+@pytest.mark.e2e
 def test_up_after_a_kill_clears_what_was_left(testbed: Testbed) -> None:
     try:
         testbed("up", "a")

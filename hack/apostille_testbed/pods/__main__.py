@@ -10,7 +10,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from apostille_testbed.pods.images import DEFAULT_IMAGES, Image
+from apostille_testbed.pods.images import Image, standard_images
 from apostille_testbed.pods.routes import Route
 from apostille_testbed.pods.runner import PodRunner
 
@@ -38,6 +38,7 @@ def main() -> int:
     parser.add_argument("--directory", type=Path, help="where pods live (default: a temporary one)")
     parser.add_argument("--namespace", action="append", help="schedule pods of this namespace only; repeatable")
     parser.add_argument("--image", type=image, action="append", metavar="PATTERN[=NAME:VALUE,…]")
+    parser.add_argument("--ca", type=Path, help="the authorities that the standard images trust, as PEM")
     parser.add_argument("--route", type=route, action="append", default=[], metavar="HOST,…:PORT=ADDRESS:PORT")
     parser.add_argument("--no-isolation", action="store_true", help="do not use namespaces even where they can be had")
     options = parser.parse_args()
@@ -53,7 +54,7 @@ def main() -> int:
             node_kubeconfig=options.node_kubeconfig,
             name=options.name,
             directory=directory,
-            images=dict(options.image) if options.image else DEFAULT_IMAGES,
+            images={**standard_images(options.ca), **dict(options.image or ())},
             routes=options.route,
             namespaces=options.namespace,
             isolation=False if options.no_isolation else None,

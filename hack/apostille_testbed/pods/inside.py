@@ -101,26 +101,49 @@ def copy_tree(source: str, target: str, scratch: str, points: list[str], made: l
     locked mount covers, so that level is rebuilt entry by entry. Appends to `made` what a read-only root must cover.
     """
     for entry in os.scandir(source):
-        here, there = entry.path, os.path.join(target, entry.name)
-        if entry.is_symlink():
-            os.symlink(os.readlink(here), there)
-        elif here in KERNEL:
-            os.mkdir(there)
-            mount(here, there, flags=MS_BIND | MS_REC)
-        elif here in FOREIGN:
-            os.mkdir(there)
-        elif entry.is_dir():
-            os.mkdir(there)
-            if any(point.startswith(here + "/") for point in points):
-                with contextlib.suppress(PermissionError):
-                    copy_tree(here, there, scratch, points, made)
-            else:
-                overlay(here, there, os.path.join(scratch, str(len(made))))
-                made.append(there)
-        elif entry.is_file():
-            os.close(os.open(there, os.O_CREAT | os.O_WRONLY, 0o644))
-            mount(here, there, flags=MS_BIND)
-            made.append(there)
+        with contextlib.suppress(FileNotFoundError):  # others on the machine remove their files meanwhile
+            copy_entry(entry, os.path.join(target, entry.name), scratch, points, made)
+
+
+def copy_entry(entry: os.DirEntry[str], there: str, scratch: str, points: list[str], made: list[str]) -> None:
+    here = entry.path
+    if entry.is_symlink():
+        os.symlink(os.readlink(here), there)
+    elif here in KERNEL:
+        os.mkdir(there)
+        mount(here, there, flags=MS_BIND | MS_REC)
+    elif here in FOREIGN:
+        os.mkdir(there)
+    elif entry.is_dir():
+        os.mkdir(there)
+        if any(point.startswith(here + "/") for point in points):
+            with contextlib.suppress(PermissionError):
+                copy_tree(here, there, scratch, points, made)
+            return
+        try:
+            overlay(here, there, os.path.join(scratch, str(len(made))))
+        except OSError:
+            if not show(here, there):
+                return
+        made.append(there)
+    elif entry.is_file():
+        os.close(os.open(there, os.O_CREAT | os.O_WRONLY, 0o644))
+        mount(here, there, flags=MS_BIND)
+        made.append(there)
+
+
+def show(here: str, there: str) -> bool:
+    """What cannot lie under an overlay (another root's proc, some network file systems), read-only; else nothing."""
+    try:
+        mount(here, there, flags=MS_BIND | MS_REC)
+    except OSError:
+        return False
+    try:
+        read_only(there)
+    except OSError:
+        _check(_libc.umount2(os.fsencode(there), MNT_DETACH), f"umount {there}")
+        return False
+    return True
 
 
 def overlay(lower: str, target: str, scratch: str) -> None:
@@ -218,6 +241,7 @@ class Pod:
             if self.link in readable:
                 data = self.link.recv(1 << 20)
                 if not data:
+                    signal.set_wakeup_fd(-1)  # its socket is closed before the last child has ended
                     return
                 self.answer(json.loads(data))
 

@@ -18,6 +18,7 @@ from apostille_testbed.pods.environment import ConfigError
 from apostille_testbed.pods.events import Events
 from apostille_testbed.pods.images import Image, find
 from apostille_testbed.pods.sandbox import Mount, Process, Sandbox, SandboxError, Shape
+from apostille_testbed.pods.slots import Slots
 from apostille_testbed.pods.tokens import Tokens
 
 log = logging.getLogger("apostille.testbed.pods")
@@ -26,7 +27,7 @@ CONFIG_REFRESH = 10.0
 
 @dataclass(frozen=True)
 class Host:
-    """What the pods of one runner share. `slots` is bounded where pods have no namespaces: one at a time."""
+    """What the pods of one runner share."""
 
     api: Api
     node: str
@@ -36,7 +37,7 @@ class Host:
     routes: Sequence[routes.Route]
     events: Events
     isolated: bool
-    slots: asyncio.Semaphore
+    slots: Slots
     backoff: float
 
 

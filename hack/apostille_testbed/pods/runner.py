@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from apostille_testbed import leftovers
+from apostille_testbed.cache import cache_folder
 from apostille_testbed.pods import node
 from apostille_testbed.pods.api import Api, ApiError, Object
 from apostille_testbed.pods.events import Events
@@ -23,6 +24,7 @@ from apostille_testbed.pods.kubelet import serve_logs
 from apostille_testbed.pods.pod import Host, Pod
 from apostille_testbed.pods.routes import Route
 from apostille_testbed.pods.sandbox import Isolation, decide, detect
+from apostille_testbed.pods.slots import Free, OneOnTheMachine
 
 log = logging.getLogger("apostille.testbed.pods")
 T = TypeVar("T")
@@ -244,7 +246,7 @@ class PodRunner:
                 routes=self._routes,
                 events=Events(api, self.name),
                 isolated=self.isolation.namespaces,
-                slots=asyncio.Semaphore(10_000 if self.isolation.namespaces else 1),
+                slots=Free() if self.isolation.namespaces else OneOnTheMachine(cache_folder() / "pods.lock"),
                 backoff=self._backoff,
             )
             ready = asyncio.Event()

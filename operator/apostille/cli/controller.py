@@ -19,6 +19,14 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--ca-bundle", metavar="FILE", required=True, type=Path, help="PEM with which the API server checks it"
     )
+    parser.add_argument(
+        "--identity",
+        metavar="NAME",
+        default="",
+        help="under which it leads, such as the pod's name; no two that run may have the same (default: random)",
+    )
+    parser.add_argument("--metrics-host", default="::", help="address of /livez, /readyz, /metrics (default: all)")
+    parser.add_argument("--metrics-port", type=int, default=8080, help="their port (default: %(default)s)")
 
 
 def process_arguments(parser: argparse.ArgumentParser, *, service_account: str) -> None:
@@ -32,7 +40,7 @@ def process_arguments(parser: argparse.ArgumentParser, *, service_account: str) 
 
 
 def run(options: argparse.Namespace) -> int:
-    """Until SIGTERM."""
+    """Until SIGTERM; 1 when it does not lead any more."""
     from apostille.controller.run import run as run_controller
     from apostille.core.settings import ClusterSettings
     from apostille.kube.connection import Connection
@@ -49,5 +57,13 @@ def run(options: argparse.Namespace) -> int:
         client_config=client_config,
         ca_bundle=base64.b64encode(options.ca_bundle.read_bytes()).decode(),
     )
-    asyncio.run(run_controller(Connection.load(options.kubeconfig), settings, options.service_account))
-    return 0
+    return asyncio.run(
+        run_controller(
+            Connection.load(options.kubeconfig),
+            settings,
+            options.service_account,
+            identity=options.identity,
+            metrics_host=options.metrics_host,
+            metrics_port=options.metrics_port,
+        )
+    )

@@ -2,89 +2,119 @@
 
 Order matters. What stops minting goes first (policies), running pods are told at once, the selection comes last. An
 addition to the failing-closed tier waits until the API server was seen to reach the admission endpoint; nothing is
-ever removed for its absence. What is in force is *seen* by a probe, not assumed.
+ever removed for its absence. Nothing here waits until it is in force: the prober sees that, and changes go on.
 """
 
 from __future__ import annotations
 
-import asyncio
-import hashlib
 import json
 import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import replace
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from graphlib import CycleError, TopologicalSorter
+from typing import Any, TypeVar
 
+from apostille.controller.generated import Generated
+from apostille.controller.prober import Prober
 from apostille.controller.state import State
 from apostille.core import grants, selection
 from apostille.core.desired import Desired
 from apostille.core.settings import ClusterSettings
-from apostille.kube.client import (
-    BY_KIND,
-    CLUSTER_ROLES,
-    CONFIG_MAPS,
-    MUTATING,
-    POLICIES,
-    POLICY_BINDINGS,
-    ApiError,
-    Client,
-)
+from apostille.kube.client import CLUSTER_ROLES, ApiError, Client
 from apostille.model import names
 from apostille.model.identity import ServiceAccount
-from apostille.telemetry import metrics
 
 log = logging.getLogger(__name__)
+C = TypeVar("C")
 
 MANAGER = "apostille/cluster"
-PROBE_SECONDS, PROBE_PAUSE = 8.0, 0.1
-RESYNC_SECONDS = 60.0
-UNREACHABLE_RETRY = 2.0
-_GENERATED = "app.kubernetes.io/managed-by=apostille"
+RESYNC_SECONDS, UNREACHABLE_RETRY = 60.0, 2.0
+MUTATING, VALIDATING = "MutatingWebhookConfiguration", "ValidatingWebhookConfiguration"
+POLICY, POLICY_BINDING = "ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"
+
+Document = Mapping[str, Any]
 
 
-class AnchorGone(Exception):  # noqa: N818
+class AnchorGone(Exception):
     """The installation is being removed: nothing may be written any more."""
 
 
+@dataclass(frozen=True, slots=True)
+class Documents:
+    """What the API server is to be told, in the order of telling."""
+
+    kinds: Document
+    policies: Sequence[Document]
+    configurations: Sequence[Document]
+
+
 class ClusterReconciler:
-    """Brings policies and webhook configurations to what the declarations ask."""
+    """Brings policies and webhook configurations to what the declarations ask.
+
+    ``tell`` is called between the two, when what has ended cannot mint any more and running pods are to hear of it.
+    """
 
     def __init__(
-        self, client: Client, state: State, settings: ClusterSettings, followers: Callable[[], Awaitable[None]]
+        self,
+        client: Client,
+        generated: Generated,
+        prober: Prober,
+        state: State,
+        settings: ClusterSettings,
+        tell: Callable[[], None],
     ) -> None:
-        self._client, self._state, self._settings, self._followers = client, state, settings, followers
-        self._written: dict[tuple[str, str], str] = {}
-        self._written_at = 0.0
-        self._bound: frozenset[ServiceAccount] | None = None
+        self._client, self._generated, self._prober, self._state = client, generated, prober, state
+        self._settings, self._tell = settings, tell
+        self._documents: tuple[Desired, frozenset[ServiceAccount], Mapping[str, Any], Documents] | None = None
 
     async def reconcile(self) -> float | None:
         """Returns seconds until the next look. Raises ApiError, AnchorGone."""
-        settings = replace(self._settings, owner=await self._anchor())
-        if self._bound is None:
-            self._bound = await self._bound_before()
-        if time.monotonic() - self._written_at > RESYNC_SECONDS:
-            self._written.clear()  # hand edits are undone by writing everything again
-            self._written_at = time.monotonic()
+        owner = await self._anchor()
         want = self._state.desired()
-        policies = grants.policies(want.protections, want.grants, settings)
-        await self._write(policies)
-        await self._followers()
-        bound = self._may_bind(want.bound)
-        configurations = selection.selection(bound, want.allowed, settings)
-        await self._write([*configurations, selection.kinds_webhooks(settings)])
-        await self._remove_others([*policies, *configurations])
-        self._bound = bound
-        reachable = await self._see(policies, configurations, want, bound)
-        if reachable and want.bound - bound:
-            return 0.0  # the gate has just opened
-        due = RESYNC_SECONDS if reachable or not configurations else UNREACHABLE_RETRY
-        change = self._state.world().next_change
+        bound = await self._may_bind(want.bound)
+        documents = self._made(want, bound, owner)
+        write, remove_others = self._generated.write, self._generated.remove_others
+        await write(documents.kinds, MANAGER)
+        await remove_others(VALIDATING, {names.KINDS_WEBHOOKS})
+        # The probe of the policies is a fence: it is written after everything that it speaks for, deletions too.
+        fence = {names.PROBE}
+        for document in self._in_order(documents.policies, _span, _overlap):
+            if _name(document) not in fence:
+                await write(document, MANAGER)
+        for kind in (POLICY_BINDING, POLICY):
+            await remove_others(kind, {_name(document) for document in documents.policies if document["kind"] == kind})
+        for document in documents.policies:
+            if _name(document) in fence:
+                await write(document, MANAGER)
+        self._tell()
+        for document in self._in_order(documents.configurations, _pairs, _shared):
+            await write(document, MANAGER)
+        await remove_others(MUTATING, {_name(document) for document in documents.configurations})
+        self._prober.expect(documents.policies, want, documents.configurations, documents.kinds)
+        due = RESYNC_SECONDS if bound == want.bound else UNREACHABLE_RETRY
+        change = self._state.view().next_change
         return due if change is None else min(due, max(0.0, change.timestamp() - time.time()) + 0.05)
 
-    def _may_bind(self, wanted: frozenset[ServiceAccount]) -> frozenset[ServiceAccount]:
-        already = self._bound or frozenset()
-        return wanted if self._state.in_force.reachable else wanted & already
+    async def _may_bind(self, wanted: frozenset[ServiceAccount]) -> frozenset[ServiceAccount]:
+        """What is bound in the cluster, whoever wrote it, stays bound while the endpoint is not seen."""
+        present = (self._generated.get(MUTATING, name) for name in self._generated.names(MUTATING))
+        already = frozenset().union(*(selection.selected(raw)[0] for raw in present if raw is not None))
+        return wanted if wanted <= already or await self._prober.reachable() else wanted & already
+
+    def _made(self, want: Desired, bound: frozenset[ServiceAccount], owner: Mapping[str, Any]) -> Documents:
+        if self._documents is not None:
+            *made_of, documents = self._documents
+            if made_of == [want, bound, owner]:
+                return documents
+        settings = replace(self._settings, owner=owner)
+        documents = Documents(
+            kinds=selection.kinds_webhooks(settings),
+            policies=grants.policies(want.protections, want.grants, settings),
+            configurations=selection.selection(bound, want.allowed, settings),
+        )
+        self._documents = (want, bound, owner, documents)
+        return documents
 
     async def _anchor(self) -> Mapping[str, Any]:
         try:
@@ -105,79 +135,58 @@ class ClusterReconciler:
             "uid": metadata["uid"],
         }
 
-    async def _bound_before(self) -> frozenset[ServiceAccount]:
-        """What an earlier process had bound stays bound while the endpoint is not seen."""
-        found, _ = await self._client.list_all(MUTATING.path(), labelSelector=_GENERATED)
-        return frozenset(
-            pair
-            for configuration in found
-            for webhook in configuration.get("webhooks") or ()
-            if webhook.get("failurePolicy") == "Fail"
-            for condition in webhook.get("matchConditions") or ()
-            for pair in selection.parse_pairs(condition["expression"])
-        )
-
-    async def _write(self, documents: Sequence[Mapping[str, Any]]) -> None:
-        for document in documents:
-            key = (str(document["kind"]), str(document["metadata"]["name"]))
-            digest = hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
-            if self._written.get(key) != digest:
-                await self._client.apply(BY_KIND[key[0]].path(key[1]), document, manager=MANAGER)
-                self._written[key] = digest
-
-    async def _remove_others(self, wanted: Sequence[Mapping[str, Any]]) -> None:
-        keep = {(document["kind"], document["metadata"]["name"]) for document in wanted}
-        for kind, resource in (
-            ("MutatingWebhookConfiguration", MUTATING),
-            ("ValidatingAdmissionPolicyBinding", POLICY_BINDINGS),
-            ("ValidatingAdmissionPolicy", POLICIES),
-        ):
-            known = [name for of_kind, name in self._written if of_kind == kind and (of_kind, name) not in keep]
-            if not known and self._state.in_force.reachable:
+    def _in_order(
+        self, documents: Sequence[Document], content: Callable[[Document], C], shared: Callable[[C, C], bool]
+    ) -> list[Document]:
+        """An order of writing in which nothing that moves from one shard to another is ever in neither."""
+        after = {_id(document): (document, content(document)) for document in documents}
+        order: TopologicalSorter[tuple[str, str]] = TopologicalSorter(dict.fromkeys(after, ()))
+        for losing, (_, left) in after.items():
+            raw = self._generated.get(*losing)
+            if raw is None:
                 continue
-            found, _ = await self._client.list_all(resource.path(), labelSelector=_GENERATED)
-            for item in found:
-                name = item["metadata"]["name"]
-                if (kind, name) not in keep:
-                    await self._client.delete(resource.path(name))
-                    self._written.pop((kind, name), None)
+            before = content(raw)
+            if before == left:
+                continue
+            for gaining, (_, now) in after.items():
+                if gaining != losing and _family(gaining) == _family(losing) and shared(before, now):
+                    order.add(losing, gaining)
+        try:
+            return [after[identity][0] for identity in order.static_order()]
+        except CycleError:  # shards are ranges of one order, so that nothing can move both ways
+            return list(documents)
 
-    async def _see(
-        self,
-        policies: Sequence[Mapping[str, Any]],
-        configurations: Sequence[Mapping[str, Any]],
-        want: Desired,
-        bound: frozenset[ServiceAccount],
-    ) -> bool:
-        """Probes until everything that was written is in force, and records what is; whether the endpoint was reached."""
-        granted, selected = grants.expected_warning(policies), selection.expected_warnings(configurations)
-        deadline = time.monotonic() + PROBE_SECONDS
-        now_selected = Desired(bound=bound, allowed=want.allowed)
-        if self._state.in_force.policies == want and self._state.in_force.selection == now_selected:
-            deadline = time.monotonic()
-        while True:
-            heard = await self._probe()
-            reachable = bool(selected) and selected <= heard
-            before = self._state.in_force
-            after = replace(
-                before,
-                policies=want if granted in heard else before.policies,
-                selection=now_selected if selected <= heard else before.selection,
-                reachable=reachable if selected else before.reachable,
-            )
-            if after != before:
-                self._state.in_force = after
-                self._state.generation += 1
-            metrics.REACHABLE.set(int(after.reachable))
-            if (granted in heard and selected <= heard) or time.monotonic() >= deadline:
-                return after.reachable
-            await asyncio.sleep(PROBE_PAUSE)
 
-    async def _probe(self) -> set[str]:
-        body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": names.PROBE}}
-        _, warnings = await self._client.create(
-            CONFIG_MAPS.path(namespace=self._settings.own_namespace), body, dry_run=True
-        )
-        return {
-            found for warning in warnings if (found := warning[warning.find("apostille:") :]).startswith("apostille:")
-        }
+def _name(document: Document) -> str:
+    return str(document["metadata"]["name"])
+
+
+def _id(document: Document) -> tuple[str, str]:
+    return str(document["kind"]), _name(document)
+
+
+def _family(identity: tuple[str, str]) -> tuple[str, str]:
+    kind, name = identity
+    return kind, name.rpartition("-")[0]
+
+
+def _pairs(configuration: Document) -> frozenset[ServiceAccount]:
+    return frozenset().union(*selection.selected(configuration))
+
+
+def _shared(one: frozenset[ServiceAccount], other: frozenset[ServiceAccount]) -> bool:
+    return not one.isdisjoint(other)
+
+
+def _span(document: Document) -> tuple[str, str]:
+    """The half-open range of namespaces that a policy judges; an empty end is no end."""
+    ends = {"from": "", "before": ""}
+    for condition in (document.get("spec") or {}).get("matchConditions") or ():
+        if condition["name"] in ends:
+            _, quote, rest = condition["expression"].partition('"')
+            ends[condition["name"]] = json.loads(quote + rest)
+    return ends["from"], ends["before"]
+
+
+def _overlap(one: tuple[str, str], other: tuple[str, str]) -> bool:
+    return (not other[1] or one[0] < other[1]) and (not one[1] or other[0] < one[1])

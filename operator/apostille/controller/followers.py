@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Hashable, Sequence
 
 from apostille.controller.state import State
-from apostille.core.desired import plans_for
+from apostille.core.pod_plan import PodPlan, pod_plan
 from apostille.core.pods import PodFacts, follow
+from apostille.core.resolve import ResolvedBinding
 from apostille.kube.client import PODS, ApiError, Client
+from apostille.model.identity import ServiceAccount
 
 log = logging.getLogger(__name__)
 
@@ -20,28 +23,58 @@ class Followers:
 
     def __init__(self, client: Client, state: State) -> None:
         self._client, self._state = client, state
+        self._limit = asyncio.Semaphore(PARALLEL)
+        self._told: dict[ServiceAccount, Hashable] = {}
 
-    async def reconcile(self) -> None:
-        """All pods that are behind, in parallel. Raises the first ApiError, after all were tried."""
-        plans = {account: plans_for(self._state.world(), account) for account in {p.account for p in self._carriers()}}
-        changes = [(pod, changed) for pod in self._carriers() if (changed := follow(pod, plans[pod.account]))]
-        limit = asyncio.Semaphore(PARALLEL)
+    def behind(self) -> list[ServiceAccount]:
+        """Service accounts with injected pods whose bindings are not what those pods were last told."""
+        carrying = self._state.pods.carrying()
+        now = {account: _version(self._live(account)) for account in carrying}
+        changed = [account for account in carrying if self._told.get(account, ()) != now[account]]
+        # Whoever is not there any more has nothing to be told; a pod that comes is looked at when it comes.
+        self._told = now
+        return changed
 
-        async def patch(pod: PodFacts, annotations: dict[str, str | None]) -> None:
-            async with limit:
-                try:
-                    await self._client.merge(
-                        PODS.path(pod.name, namespace=pod.namespace), {"metadata": {"annotations": annotations}}
-                    )
-                    log.info("pod follows", extra={"namespace": pod.namespace, "pod": pod.name})
-                except ApiError as error:
-                    if error.code != 404:
-                        raise
-
-        results = await asyncio.gather(*(patch(*change) for change in changes), return_exceptions=True)
+    async def reconcile(self, account: ServiceAccount) -> None:
+        """The pods of one service account, in parallel. Raises the first ApiError, after all were tried."""
+        plans = [pod_plan(one.trust.trust, one.binding) for one in self._live(account) if one.trust is not None]
+        changes = _changes(list(self._state.pods.carriers(account)), plans)
+        results = await asyncio.gather(*(self._patch(*change) for change in changes), return_exceptions=True)
         for result in results:
             if isinstance(result, BaseException):
                 raise result
 
-    def _carriers(self) -> list[PodFacts]:
-        return [pod for pod in self._state.pods if pod.plan]
+    def _live(self, account: ServiceAccount) -> Sequence[ResolvedBinding]:
+        return self._state.view().of_account.get(account, ())
+
+    async def _patch(self, pod: PodFacts, annotations: dict[str, str | None]) -> None:
+        async with self._limit:
+            try:
+                await self._client.merge(
+                    PODS.path(pod.name, namespace=pod.namespace), {"metadata": {"annotations": annotations}}
+                )
+                log.info("pod follows", extra={"namespace": pod.namespace, "pod": pod.name})
+            except ApiError as error:
+                if error.code != 404:
+                    raise
+
+
+def _version(live: Sequence[ResolvedBinding]) -> Hashable:
+    return tuple(
+        (one.binding.name, one.binding.uid, one.binding.generation, one.trust.trust.uid, one.trust.trust.generation)
+        for one in live
+        if one.trust is not None
+    )
+
+
+def _changes(pods: Sequence[PodFacts], plans: Sequence[PodPlan]) -> list[tuple[PodFacts, dict[str, str | None]]]:
+    # The pods of one Deployment carry the same: each text is worked out once.
+    known: dict[tuple[str, tuple[tuple[str, str], ...]], dict[str, str | None]] = {}
+    changes = []
+    for pod in pods:
+        key = (pod.plan, tuple(sorted(pod.files.items())))
+        if key not in known:
+            known[key] = follow(pod, plans)
+        if known[key]:
+            changes.append((pod, known[key]))
+    return changes

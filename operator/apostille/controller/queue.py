@@ -30,6 +30,9 @@ class Queue(Generic[K]):
         self._failures: dict[K, int] = {}
         self._timers: dict[K, asyncio.TimerHandle] = {}
 
+    def __len__(self) -> int:
+        return len(self._waiting)
+
     def add(self, key: K) -> None:
         """Work on ``key`` as soon as possible; a key that is being worked on comes again afterwards."""
         if (timer := self._timers.pop(key, None)) is not None:
@@ -39,10 +42,11 @@ class Queue(Generic[K]):
         elif key not in self._waiting:
             self._waiting.add(key)
             self._ready.put_nowait(key)
-            metrics.QUEUE_DEPTH.set(self._ready.qsize())
 
     def add_later(self, key: K, seconds: float) -> None:
         """Work on ``key`` in some time, unless it comes earlier."""
+        if key in self._waiting or key in self._again:
+            return
         loop = asyncio.get_running_loop()
         known = self._timers.get(key)
         if known is not None:
@@ -64,30 +68,31 @@ class Queue(Generic[K]):
     async def _worker(self) -> None:
         while True:
             key = await self._ready.get()
-            metrics.QUEUE_DEPTH.set(self._ready.qsize())
             self._waiting.discard(key)
             self._active.add(key)
             kind, started = str(key[0]) if isinstance(key, tuple) else str(key), time.perf_counter()
+            wait: float | None = None
             try:
-                again = await self._work(key)
+                wait = await self._work(key)
                 self._failures.pop(key, None)
                 metrics.RECONCILES.labels(kind, "done").inc()
-                if again is not None:
-                    self.add_later(key, again)
             except Exception as error:
-                self._failed(key, kind, error)
+                wait = self._failed(key, kind, error)
             finally:
                 metrics.RECONCILE_SECONDS.labels(kind).observe(time.perf_counter() - started)
                 self._active.discard(key)
-                if key in self._again:
-                    self._again.discard(key)
-                    self.add(key)
+                again = key in self._again
+                self._again.discard(key)
+            if again:
+                self.add(key)
+            elif wait is not None:
+                self.add_later(key, wait)
 
-    def _failed(self, key: K, kind: str, error: Exception) -> None:
+    def _failed(self, key: K, kind: str, error: Exception) -> float:
         failures = self._failures.get(key, 0)
         self._failures[key] = failures + 1
         ceiling = min(MAX_BACKOFF, FIRST_BACKOFF * 2.0 ** min(failures, 12))
-        wait = getattr(error, "retry_after", None) or ceiling * random.uniform(0.5, 1.0)  # noqa: S311 - jitter
+        wait: float = getattr(error, "retry_after", None) or ceiling * random.uniform(0.5, 1.0)  # noqa: S311 - jitter
         metrics.RECONCILES.labels(kind, "retried").inc()
         log.warning(
             "will be tried again",
@@ -95,4 +100,4 @@ class Queue(Generic[K]):
             # What the API server refuses is known; anything else is our mistake and needs its place.
             exc_info=None if hasattr(error, "code") else error,
         )
-        self.add_later(key, wait)
+        return wait

@@ -1,183 +1,319 @@
-"""The controller's process: leads or waits, listens, and works its queue."""
+"""The controller's process: leads or waits, listens, and works its queues."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import logging
-import os
 import signal
 import socket
+import uuid
 from typing import Any
 
-from apostille.controller import events
 from apostille.controller.bindings import BindingReconciler
-from apostille.controller.cluster import ClusterReconciler
+from apostille.controller.cluster import AnchorGone, ClusterReconciler
+from apostille.controller.declared import Declared
 from apostille.controller.followers import Followers
+from apostille.controller.generated import Generated
+from apostille.controller.prober import Prober
 from apostille.controller.queue import Queue
-from apostille.controller.state import State
-from apostille.controller.trusts import TrustReconciler
+from apostille.controller.state import State, View
+from apostille.controller.trusts import CONFIG_MAP, TrustReconciler
 from apostille.controller.writer import StatusWriter
+from apostille.core.desired import InForce
+from apostille.core.judge import allowed_pairs
 from apostille.core.pods import PodFacts, facts
 from apostille.core.settings import ClusterSettings
-from apostille.kube.client import BINDINGS, PODS, TRUSTS, ApiError, Client
+from apostille.kube.client import BINDINGS, PODS, TRUSTS, Client
 from apostille.kube.connection import Connection
 from apostille.kube.issuer import IssuerUnknown, discover
-from apostille.kube.lease import Lease
+from apostille.kube.lease import Lease, LeaseLost
 from apostille.kube.recorder import Recorder
 from apostille.kube.reflector import Key, Reflector
 from apostille.model.identity import ServiceAccount
-from apostille.model.names import BINDING_PLURAL, CONTROLLER_LEASE, TRUST_PLURAL
-from apostille.telemetry import metrics
+from apostille.model.names import ACCESS_PREFIX, CONTROLLER_LEASE, TRUST_PLURAL
+from apostille.telemetry import health, metrics
 
 log = logging.getLogger(__name__)
 
-LIST_SECONDS, ISSUER_SECONDS, RETRY_SECONDS = 60.0, 300.0, 2.0
-CLUSTER = ("cluster", "", "")
+# Keys of an issuer change with a restart of the API server, which is noticed; behind a balancer it may not be.
+ISSUER_SECONDS, RETRY_SECONDS = 60.0, 2.0
+ANCHOR_SECONDS = 5.0
+# Pods come in crowds: what one of them changes is looked at once for all of a moment.
+POD_SECONDS = 0.2
+# Bookmarks come every minute: a copy that heard nothing for this long is dead. Be restarted.
+MAX_SILENCE = 300.0
 
+CLUSTER = "cluster"
 Task = tuple[str, str, str]
 
 
 class Controller:
-    """Wires events to keys and keys to reconcilers."""
+    """Wires events to keys and keys to reconcilers.
 
-    def __init__(self, connection: Connection, client: Client, settings: ClusterSettings, service_account: str) -> None:
-        self._connection, self._client, self._service_account = connection, client, service_account
-        self._settings = settings
-        identity = f"{socket.gethostname()}_{os.getpid()}"
-        self.lease = Lease(client, settings.own_namespace, CONTROLLER_LEASE, identity)
-        self._pods: Reflector[PodFacts] = Reflector(client, PODS.path(), facts, self._pod_changed)
-        self.state = State(settings.own_namespace, self._pods)
-        writer = StatusWriter(client, Recorder(client, identity))
+    Three queues, so that none waits for another: the cluster objects, which is what security rests on; running pods;
+    statuses.
+    """
+
+    def __init__(
+        self, connection: Connection, client: Client, lease: Lease, settings: ClusterSettings, service_account: str
+    ) -> None:
+        self._client, self._lease, self._service_account = client, lease, service_account
+        self._own_namespace = settings.own_namespace
+        self.state = State(settings.own_namespace)
+        self._pods: Reflector[PodFacts] = Reflector(
+            client, PODS.path(), facts, self._pod_changed, listed=self._found_again
+        )
+        self._declared = Declared(connection, client, self.state, self._declared_changed, self._declared_touched)
+        self._generated = Generated(client, settings.own_namespace, self._generated_changed)
+        self._prober = Prober(client, self.state, settings.own_namespace, self._in_force_changed)
+        self._writer = StatusWriter(client, Recorder(client, lease.identity))
         self._followers = Followers(client, self.state)
-        self._cluster = ClusterReconciler(client, self.state, settings, self._followers.reconcile)
-        self._trusts = TrustReconciler(client, self.state, writer)
-        self._bindings = BindingReconciler(self.state, writer)
-        self._queue: Queue[Task] = Queue(self._work)
-        # Statuses say what is in force; before the first look at the cluster nobody knows.
-        self._looked = asyncio.Event()
+        self._cluster = ClusterReconciler(
+            client, self._generated, self._prober, self.state, settings, self._tell_followers
+        )
+        self._trusts = TrustReconciler(self._generated, self.state, self._writer)
+        self._bindings = BindingReconciler(self.state, self._writer)
+        self._cluster_queue: Queue[str] = Queue(self._reconcile_cluster, workers=1)
+        self._pod_queue: Queue[Task] = Queue(self._reconcile_pods)
+        self._status_queue: Queue[Task] = Queue(self._reconcile_status, workers=8)
+        self._judged = self.state.view()
+        self._installed = True
+        self._working = False
+        self._issuer_tried, self._issuer_due = asyncio.Event(), asyncio.Event()
 
     async def run(self) -> None:
         """Until cancelled; raises LeaseLost when another process must be assumed to lead."""
-        await self.lease.acquire()
+        await self._lease.acquire()
         metrics.LEADER.set(1)
         async with asyncio.TaskGroup() as group:
-            group.create_task(self.lease.hold())
+            group.create_task(self._lease.hold())
             group.create_task(self._pods.run())
+            group.create_task(self._generated.run())
             group.create_task(self._follow_issuer())
-            await self._list()
+            group.create_task(self._declared.run())
+            # Nothing is decided before everything is known: a half of it looks like the other half's end.
+            await self._declared.listed.wait()
             await self._pods.synced.wait()
-            group.create_task(events.follow(self._connection, self._seen))
-            group.create_task(self._list_now_and_then())
-            group.create_task(self._queue.run())
+            await self._generated.synced()
+            await self._issuer_tried.wait()
+            self._working = True
+            group.create_task(self._cluster_queue.run())
+            group.create_task(self._pod_queue.run())
+            group.create_task(self._prober.run())
+            group.create_task(self._status_queue.run())
             self._everything()
 
-    async def _work(self, task: Task) -> float | None:
+    def alive(self) -> str:
+        """What is wrong, where a restart may help."""
+        if not self._lease.held:
+            silence = asyncio.get_running_loop().time() - self._lease.heard
+        else:
+            silence = max(self._pods.silence, self._generated.silence, self._declared.silence)
+        return f"nothing heard from the API server for {silence:.0f} seconds" if silence > MAX_SILENCE else ""
+
+    def ready(self) -> str:
+        """What is still waited for, by the one that leads; the others are ready to."""
+        if not self._lease.held:
+            return "" if self._lease.seen else "waiting for the lease"
+        return "" if self._prober.looked.is_set() else "waiting for the first look at the cluster"
+
+    def measure(self) -> None:
+        """Sets the gauges that nobody keeps."""
+        metrics.LEADER.set(int(self._lease.held))
+        metrics.QUEUE_DEPTH.set(len(self._cluster_queue) + len(self._pod_queue) + len(self._status_queue))
+        metrics.WATCH_SILENCE.labels("pods").set(self._pods.silence)
+        metrics.WATCH_SILENCE.labels("generated").set(self._generated.silence)
+        metrics.WATCH_SILENCE.labels("declared").set(self._declared.silence)
+
+    # Keys to reconcilers.
+
+    async def _reconcile_cluster(self, _: str) -> float | None:
+        view = self.state.view()
+        if view is not self._judged:
+            before, self._judged = self._judged, view
+            self._view_changed(before, view)
+        try:
+            wait = await self._cluster.reconcile()
+        except AnchorGone as gone:
+            if self._installed:
+                log.warning("nothing is written any more", extra={"reason": str(gone)})
+            self._installed = False
+            self._prober.forget()
+            return ANCHOR_SECONDS
+        if not self._installed:
+            log.info("installed again")
+            self._installed = True
+            self._statuses()
+        return wait
+
+    async def _reconcile_pods(self, task: Task) -> None:
+        if self._installed:
+            await self._followers.reconcile(ServiceAccount(task[1], task[2]))
+
+    async def _reconcile_status(self, task: Task) -> None:
+        # Statuses say what is in force; before the first look at the cluster nobody knows.
+        await self._prober.looked.wait()
+        if not self._installed:
+            return
         kind, namespace, name = task
-        if kind == "cluster":
-            before = self.state.in_force
-            try:
-                return await self._cluster.reconcile()
-            finally:
-                if self.state.in_force != before or not self._looked.is_set():
-                    self._looked.set()
-                    self._statuses()
-        await self._looked.wait()
         if kind == "trust":
-            return await self._trusts.reconcile(name)
-        return await self._bindings.reconcile(namespace, name)
-
-    def _seen(self, plural: str, event: str, raw: dict[str, Any]) -> None:
-        metadata = raw["metadata"]
-        namespace, name = metadata.get("namespace", ""), metadata["name"]
-        known = self.state.trusts.get(name) if plural == TRUST_PLURAL else self.state.bindings.get((namespace, name))
-        if event == "DELETED":
-            self.state.drop(plural, namespace, name)
+            await self._trusts.reconcile(name)
         else:
-            self.state.put(plural, raw)
-            now = self.state.trusts.get(name) if plural == TRUST_PLURAL else self.state.bindings.get((namespace, name))
-            if known is not None and now is not None and (known.spec, known.uid) == (now.spec, now.uid):
-                return  # our own status, or a label
-        self._queue.add(CLUSTER)
-        if plural == TRUST_PLURAL:
-            self._statuses()  # whatever allowed, shared or named this trust
-            self._queue.add(("trust", "", name))
-        else:
-            self._queue.add(("binding", namespace, name))
-            for binding in (known, self.state.bindings.get((namespace, name))):
-                if binding is not None:
-                    self._queue.add(("trust", "", binding.spec.trust_ref.name))  # type: ignore[union-attr]
+            await self._bindings.reconcile(namespace, name)
 
-    def _pod_changed(self, key: Key, before: PodFacts | None, after: PodFacts | None) -> None:
-        touched: set[ServiceAccount] = {pod.account for pod in (before, after) if pod is not None}
-        for binding in self.state.bindings.values():
-            if touched & set(binding.service_accounts):
-                self._queue.add_later(("binding", binding.namespace, binding.name), 0.2)
-        audiences = {audience for pod in (before, after) if pod is not None for audience in pod.audiences}
-        for trust in self.state.trusts.values():
-            if trust.audience in audiences and not (before and after):
-                self._queue.add_later(("trust", "", trust.name), 0.2)
-                self._queue.add_later(CLUSTER, 0.2)
+    # Events to keys.
 
     def _everything(self) -> None:
-        self._queue.add(CLUSTER)
+        self._cluster_queue.add(CLUSTER)
         self._statuses()
+        for trust in self._trusts.rendered():
+            self._status_queue.add(("trust", "", trust))
 
     def _statuses(self) -> None:
         for name in self.state.trusts:
-            self._queue.add(("trust", "", name))
+            self._status_queue.add(("trust", "", name))
         for namespace, name in self.state.bindings:
-            self._queue.add(("binding", namespace, name))
+            self._status_queue.add(("binding", namespace, name))
 
-    async def _list(self) -> None:
-        """The periodic list: what is gone is dropped, what was missed is taken over."""
-        for plural, resource in ((TRUST_PLURAL, TRUSTS), (BINDING_PLURAL, BINDINGS)):
-            items, _ = await self._client.list_all(resource.path())
-            present = {(item["metadata"].get("namespace", ""), item["metadata"]["name"]) for item in items}
-            known = [("", n) for n in self.state.trusts] if plural == TRUST_PLURAL else list(self.state.bindings)
-            for namespace, name in known:
-                if (namespace, name) not in present:
-                    self._seen(plural, "DELETED", {"metadata": {"namespace": namespace, "name": name}})
-            for item in items:
-                self._seen(plural, "LISTED", item)
+    def _declared_changed(self, plural: str, namespace: str, name: str) -> None:
+        self._cluster_queue.add(CLUSTER)  # which looks what else follows from it
+        self._status_queue.add(("trust" if plural == TRUST_PLURAL else "binding", namespace, name))
 
-    async def _list_now_and_then(self) -> None:
-        while True:
-            await asyncio.sleep(LIST_SECONDS)
-            try:
-                await self._list()
-            except ApiError as error:
-                log.warning("periodic list failed", extra={"reason": str(error)})
-            metrics.WATCH_SILENCE.labels("pods").set(self._pods.silence)
+    def _declared_touched(self, plural: str, raw: dict[str, Any]) -> None:
+        metadata = raw["metadata"]
+        namespace, name = metadata.get("namespace", ""), metadata["name"]
+        of_trust = plural == TRUST_PLURAL
+        path = (TRUSTS if of_trust else BINDINGS).path(name, namespace=namespace, subresource="status")
+        if self._writer.differs(path, raw):
+            self._status_queue.add(("trust" if of_trust else "binding", namespace, name))
+
+    def _view_changed(self, before: View, after: View) -> None:
+        """Statuses of whatever is judged differently now, and of what speaks of it."""
+        trusts: set[str] = set()
+        for key in before.bindings.keys() | after.bindings.keys():
+            old, new = before.bindings.get(key), after.bindings.get(key)
+            if old != new:
+                self._status_queue.add(("binding", *key))
+                trusts |= {one.binding.spec.trust_ref.name for one in (old, new) if one is not None}
+        audiences = set()
+        for name in before.world.trusts.keys() | after.world.trusts.keys():
+            was, now = before.world.trusts.get(name), after.world.trusts.get(name)
+            if was != now:
+                trusts.add(name)
+                audiences |= {one.trust.audience for one in (was, now) if one is not None}
+        trusts |= {name for name, one in after.world.trusts.items() if one.trust.audience in audiences}
+        for name in trusts:
+            self._status_queue.add(("trust", "", name))
+
+    def _in_force_changed(self, before: InForce, after: InForce) -> None:
+        """Statuses of whoever is concerned by what has come into force."""
+        if before.reachable != after.reachable:
+            self._everything()
+            return
+        accounts = (
+            (before.selection.bound ^ after.selection.bound)
+            | (before.selection.allowed ^ after.selection.allowed)
+            | {grant.account for grant in before.policies.grants ^ after.policies.grants}
+        )
+        audiences = {
+            protection.audience for protection in {*before.policies.protections} ^ {*after.policies.protections}
+        }
+        named = {name for name, trust in self.state.trusts.items() if trust.audience in audiences}
+        for name, trust in self.state.trusts.items():
+            if name in named or not accounts.isdisjoint(allowed_pairs(trust)):
+                self._status_queue.add(("trust", "", name))
+        for key, binding in self.state.bindings.items():
+            if binding.spec.trust_ref.name in named or not accounts.isdisjoint(binding.service_accounts):
+                self._status_queue.add(("binding", *key))
+
+    def _generated_changed(self, kind: str, name: str) -> None:
+        if not self._working:
+            return
+        if kind != CONFIG_MAP:
+            self._cluster_queue.add(CLUSTER)
+        elif name.startswith(ACCESS_PREFIX):
+            self._status_queue.add(("trust", "", name.removeprefix(ACCESS_PREFIX)))
+
+    def _pod_changed(self, key: Key, before: PodFacts | None, after: PodFacts | None) -> None:
+        foreign = self.state.pods.foreign_version
+        self.state.pods.changed(key, before, after)
+        if not self._working:
+            return
+        pods = [pod for pod in (before, after) if pod is not None]
+        for account in {pod.account for pod in pods}:
+            for namespace, name in self._judged.naming.get(account, ()):
+                self._status_queue.add_later(("binding", namespace, name), POD_SECONDS)
+        if after is not None and after.plan:
+            self._pod_queue.add_later(("pods", after.account.namespace, after.account.name), POD_SECONDS)
+        if foreign != self.state.pods.foreign_version:
+            audiences = {audience for pod in pods for audience in pod.audiences}
+            for trust in self.state.trusts.values():
+                if trust.audience in audiences:
+                    self._status_queue.add_later(("trust", "", trust.name), POD_SECONDS)
+                    self._cluster_queue.add_later(CLUSTER, POD_SECONDS)
+
+    def _tell_followers(self) -> None:
+        for account in self._followers.behind():
+            self._pod_queue.add(("pods", account.namespace, account.name))
+
+    def _found_again(self) -> None:
+        self._issuer_due.set()  # it may have been restarted with other keys
 
     async def _follow_issuer(self) -> None:
         while True:
+            self._issuer_due.clear()
             issuer, reason = None, ""
             try:
-                issuer = await discover(self._client, self._settings.own_namespace, self._service_account)
+                issuer = await discover(self._client, self._own_namespace, self._service_account)
             except IssuerUnknown as error:
                 # The last known issuer stays: an outage of the API server changes no keys.
                 issuer, reason = self.state.issuer, str(error)
-            if self.state.set_issuer(issuer, "" if issuer else reason):
+            if self.state.set_issuer(issuer, "" if issuer else reason) and self._working:
                 self._everything()
-            await asyncio.sleep(RETRY_SECONDS if reason else ISSUER_SECONDS)
+            self._issuer_tried.set()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._issuer_due.wait(), RETRY_SECONDS if reason else ISSUER_SECONDS)
 
 
-async def run(connection: Connection, settings: ClusterSettings, service_account: str) -> None:
-    """The process: until SIGTERM, then the lease is handed over. Raises what ended it otherwise."""
+async def run(
+    connection: Connection,
+    settings: ClusterSettings,
+    service_account: str,
+    *,
+    identity: str = "",
+    metrics_host: str = "::",
+    metrics_port: int = 8080,
+) -> int:
+    """The process: until SIGTERM, then the lease is handed over. Returns its exit code; raises what is a mistake."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    async with Client(connection) as client:
-        controller = Controller(connection, client, settings, service_account)
-        working, stopping = asyncio.create_task(controller.run()), asyncio.create_task(stop.wait())
-        await asyncio.wait([working, stopping], return_when=asyncio.FIRST_COMPLETED)
-        if not working.done():
+    # The lease is renewed over connections of its own: it must not queue behind the work.
+    async with Client(connection) as own:
+        identity = identity or f"{socket.gethostname()}_{uuid.uuid4().hex[:8]}"
+        lease = Lease(own, settings.own_namespace, CONTROLLER_LEASE, identity)
+        async with Client(connection, before_write=lease.check) as client:
+            controller = Controller(connection, client, lease, settings, service_account)
+            server = await health.serve(
+                metrics_host, metrics_port, controller.alive, controller.ready, controller.measure
+            )
+            working, stopping = asyncio.create_task(controller.run()), asyncio.create_task(stop.wait())
+            await asyncio.wait([working, stopping], return_when=asyncio.FIRST_COMPLETED)
+            # First the lease, so that the next one starts at once: nothing is written without it.
+            await lease.release()
+            stopping.cancel()
             working.cancel()
             with contextlib.suppress(asyncio.CancelledError):
-                await working
-            await controller.lease.release()
-            return
-        stopping.cancel()
-        working.result()
+                await asyncio.wait([working])
+            await server.cleanup()
+            if working.cancelled():
+                return 0
+            error = working.exception()
+            if isinstance(error, BaseExceptionGroup) and error.subgroup(LeaseLost) is not None:
+                log.error("stopping", extra={"reason": str(error.exceptions[0])})
+                return 1
+            if error is not None:
+                raise error
+    return 0

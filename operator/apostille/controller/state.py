@@ -2,101 +2,219 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
+from apostille.controller.pod_index import PodIndex
 from apostille.core.desired import Desired, InForce, desired
+from apostille.core.grants import Grant
 from apostille.core.judge import Context
-from apostille.core.pods import PodFacts, foreign_users
-from apostille.core.resolve import World, resolve
+from apostille.core.pods import foreign_users
+from apostille.core.resolve import ResolvedBinding, World, resolve
 from apostille.kinds import decode
 from apostille.kinds.federation_trust import FederationTrust
 from apostille.kinds.workload_binding import WorkloadBinding
-from apostille.kube.reflector import Reflector
 from apostille.model.identity import Issuer, ServiceAccount
 from apostille.model.names import SYSTEM_NAMESPACES, TRUST_PLURAL
 
 Key = tuple[str, str]
 
 
-class State:
-    """Changed by events only, read by reconcilers. The world is worked out anew when something changed or time has."""
+@dataclass(frozen=True, slots=True)
+class View:
+    """The world at one moment, and what is asked of it again and again.
 
-    def __init__(self, own_namespace: str, pods: Reflector[PodFacts]) -> None:
-        self.own_namespace, self.pods = own_namespace, pods
+    ``of_account`` and ``granted`` speak of live bindings, ``naming`` of all.
+    """
+
+    world: World
+    bindings: Mapping[Key, ResolvedBinding]
+    of_trust: Mapping[str, Sequence[ResolvedBinding]]
+    of_account: Mapping[ServiceAccount, Sequence[ResolvedBinding]]
+    naming: Mapping[ServiceAccount, Sequence[Key]]
+    granted: Mapping[str, frozenset[ServiceAccount]]
+    next_change: datetime | None
+
+
+class State:
+    """Changed by events only, read by reconcilers. The view is worked out anew when something changed or time has."""
+
+    def __init__(self, own_namespace: str) -> None:
+        self.own_namespace = own_namespace
+        self.pods = PodIndex()
         self.trusts: dict[str, FederationTrust] = {}
         self.bindings: dict[Key, WorkloadBinding] = {}
-        self.invalid: dict[tuple[str, str, str], tuple[dict[str, Any], str]] = {}
+        self.invalid: dict[tuple[str, str, str], str] = {}
         self.issuer: Issuer | None = None
         self.issuer_error = ""
         self.in_force = InForce()
-        self.generation = 0
-        self._world: tuple[int, World] | None = None
+        self._versions: dict[tuple[str, str, str], int] = {}
+        self._gone: dict[tuple[str, str, str], int] = {}
+        self._grants: dict[ServiceAccount, list[Grant]] = {}
+        self._generation = 0
+        self._view: tuple[int, View] | None = None
+        self._desired: tuple[View, int, Desired] | None = None
 
     @property
     def context(self) -> Context:
         """For the rules."""
         return Context(self.issuer, self.own_namespace)
 
-    def put(self, plural: str, raw: dict[str, Any]) -> None:
-        """Takes over an object; one that does not fit the schema is kept aside and reported."""
+    def known(self, plural: str, namespace: str, name: str) -> FederationTrust | WorkloadBinding | None:
+        """An object that fits the schema."""
+        return self.trusts.get(name) if plural == TRUST_PLURAL else self.bindings.get((namespace, name))
+
+    def put(self, plural: str, raw: dict[str, Any]) -> bool:
+        """Takes over an object, unless a newer state of it is known; whether reconcilers have reason to look.
+
+        One that does not fit the schema counts as absent, with the reason kept aside; one that is going as gone.
+        """
         metadata = raw["metadata"]
-        namespace, name = metadata.get("namespace", ""), metadata["name"]
-        self.drop(plural, namespace, name)
+        key = (plural, metadata.get("namespace", ""), metadata["name"])
+        version = _version(metadata)
+        if version <= self._versions.get(key, -1) or version <= self._gone.get(key, -1):
+            return False
+        if metadata.get("deletionTimestamp"):
+            return self.drop(*key, version)
+        self._versions[key] = version
+        before = self.known(*key)
         try:
-            if plural == TRUST_PLURAL:
-                self.trusts[name] = decode.federation_trust(raw)
-            else:
-                self.bindings[namespace, name] = decode.workload_binding(raw)
+            now = decode.federation_trust(raw) if plural == TRUST_PLURAL else decode.workload_binding(raw)
         except decode.InvalidObject as error:
-            self.invalid[plural, namespace, name] = (raw, str(error))
-
-    def drop(self, plural: str, namespace: str, name: str) -> None:
-        """Forgets an object."""
-        self.generation += 1
-        self.invalid.pop((plural, namespace, name), None)
-        if plural == TRUST_PLURAL:
-            self.trusts.pop(name, None)
+            known = self.invalid.get(key)
+            self._forget(key)
+            self.invalid[key] = str(error)
+            return known != str(error)
+        self.invalid.pop(key, None)
+        if isinstance(now, FederationTrust):
+            self.trusts[now.name] = now
         else:
-            self.bindings.pop((namespace, name), None)
+            self.bindings[now.namespace, now.name] = now
+        # A status or a label is nobody's business here; our own statuses come back this way.
+        if before is not None and _decisive(before) == _decisive(now):
+            return False
+        self._generation += 1
+        return True
 
-    def world(self) -> World:
+    def drop(self, plural: str, namespace: str, name: str, version: int) -> bool:
+        """Forgets an object that was gone at ``version``, unless it has come again since; whether it was known."""
+        key = (plural, namespace, name)
+        if version < self._versions.get(key, -1):
+            return False
+        self._gone[key] = max(version, self._gone.get(key, -1))
+        self._versions.pop(key, None)
+        return self._forget(key)
+
+    def absent(self, plural: str, present: Collection[Key], version: int | None) -> list[tuple[Key, int]]:
+        """Objects, with the version they had, that a list of ``version`` does not have any more; None: of any.
+
+        What came later than the list is not missed by it.
+        """
+
+        def before(known: int) -> bool:
+            return version is None or known <= version
+
+        self._gone = {key: gone for key, gone in self._gone.items() if key[0] != plural or not before(gone)}
+        return [
+            ((namespace, name), known)
+            for (of, namespace, name), known in self._versions.items()
+            if of == plural and before(known) and (namespace, name) not in present
+        ]
+
+    def _forget(self, key: tuple[str, str, str]) -> bool:
+        invalid = self.invalid.pop(key, None)
+        if key[0] == TRUST_PLURAL:
+            known = self.trusts.pop(key[2], None) is not None
+        else:
+            known = self.bindings.pop(key[1:], None) is not None
+        self._generation += known
+        return known or invalid is not None
+
+    def view(self) -> View:
         """Everything declared, judged now."""
         now = datetime.now(UTC)
-        if self._world is not None:
-            generation, world = self._world
-            if generation == self.generation and (world.next_change is None or now < world.next_change):
-                return world
-        world = resolve(self.trusts.values(), self.bindings.values(), self.context, now)
-        self._world = (self.generation, world)
-        return world
+        if self._view is not None:
+            generation, view = self._view
+            if generation == self._generation and (view.next_change is None or now < view.next_change):
+                return view
+        view = _view(resolve(self.trusts.values(), self.bindings.values(), self.context, now))
+        self._view = (self._generation, view)
+        return view
 
     def set_issuer(self, issuer: Issuer | None, error: str) -> bool:
         """Whether anything changed."""
         if (issuer, error) == (self.issuer, self.issuer_error):
             return False
         self.issuer, self.issuer_error = issuer, error
-        self.generation += 1
+        self._generation += 1
         return True
+
+    def set_in_force(self, in_force: InForce) -> None:
+        """What a probe has shown."""
+        if in_force.policies is not self.in_force.policies:
+            self._grants = {}
+            for grant in in_force.policies.grants:
+                self._grants.setdefault(grant.account, []).append(grant)
+        self.in_force = in_force
+
+    def in_force_for(self, binding: WorkloadBinding) -> InForce:
+        """What is in force, cut down to what concerns a binding's service accounts."""
+        policies = self.in_force.policies
+        mine = [grant for account in binding.service_accounts for grant in self._grants.get(account, ())]
+        return replace(self.in_force, policies=replace(policies, grants=frozenset(mine)))
 
     def foreign(self, trust: str) -> Mapping[str, int]:
         """Undeclared users of a trust's audience, pods by namespace."""
         known = self.trusts.get(trust)
         if known is None:
             return {}
-        granted = {
-            account
-            for resolved in self.world().live
-            if resolved.trust is not None and resolved.trust.trust.audience == known.audience
-            for account in resolved.binding.service_accounts
-        }
-        return foreign_users(self.pods, known.audience, granted, (*SYSTEM_NAMESPACES, self.own_namespace))
+        granted = self.view().granted.get(known.audience, frozenset())
+        ignored = (*SYSTEM_NAMESPACES, self.own_namespace)
+        return foreign_users(self.pods.users(known.audience), known.audience, granted, ignored)
 
     def desired(self) -> Desired:
-        """The cluster objects that follow."""
-        return desired(self.world(), {name: self.foreign(name) for name in self.trusts})
+        """The cluster objects that follow; the same object as long as nothing changes."""
+        view, version = self.view(), self.pods.foreign_version
+        if self._desired is not None:
+            of_view, of_version, known = self._desired
+            if of_view is view and of_version == version:
+                return known
+        wanted = desired(view.world, {name: self.foreign(name) for name in self.trusts})
+        self._desired = (view, version, wanted)
+        return wanted
 
-    def pods_of(self, account: ServiceAccount) -> list[PodFacts]:
-        """Pods that run as a service account."""
-        return [pod for pod in self.pods if pod.account == account]
+
+def _version(metadata: Mapping[str, Any]) -> int:
+    # Opaque by its type, but a number that grows wherever the API server stores in etcd.
+    return int(metadata["resourceVersion"])
+
+
+def _decisive(known: FederationTrust | WorkloadBinding) -> tuple[object, ...]:
+    return known.uid, known.generation, known.spec
+
+
+def _view(world: World) -> View:
+    of_trust: dict[str, list[ResolvedBinding]] = {}
+    of_account: dict[ServiceAccount, list[ResolvedBinding]] = {}
+    naming: dict[ServiceAccount, list[Key]] = {}
+    granted: dict[str, set[ServiceAccount]] = {}
+    for resolved in world.bindings:
+        for account in resolved.binding.service_accounts:
+            naming.setdefault(account, []).append((resolved.binding.namespace, resolved.binding.name))
+        of_trust.setdefault(resolved.binding.spec.trust_ref.name, []).append(resolved)
+        if not resolved.live or resolved.trust is None:
+            continue
+        for account in resolved.binding.service_accounts:
+            of_account.setdefault(account, []).append(resolved)
+            granted.setdefault(resolved.trust.trust.audience, set()).add(account)
+    return View(
+        world=world,
+        bindings={(resolved.binding.namespace, resolved.binding.name): resolved for resolved in world.bindings},
+        of_trust=of_trust,
+        of_account=of_account,
+        naming=naming,
+        granted={audience: frozenset(accounts) for audience, accounts in granted.items()},
+        next_change=world.next_change,
+    )

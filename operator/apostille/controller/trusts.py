@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
+from apostille.controller.generated import Generated
 from apostille.controller.state import State
 from apostille.controller.writer import StatusWriter
 from apostille.core.access import DesiredAccess, access
@@ -12,65 +13,68 @@ from apostille.core.judge import shares_audience
 from apostille.core.resolve import ResolvedTrust
 from apostille.core.status import TrustFacts, trust_status
 from apostille.kinds.federation_trust import FederationTrust
-from apostille.kube.client import CONFIG_MAPS, TRUSTS, Client
+from apostille.kube.client import TRUSTS
 from apostille.model import names
 
 MANAGER = "apostille/access"
+CONFIG_MAP = "ConfigMap"
 
 
 class TrustReconciler:
     """One trust at a time."""
 
-    def __init__(self, client: Client, state: State, writer: StatusWriter) -> None:
-        self._client, self._state, self._writer = client, state, writer
-        self._rendered: dict[str, tuple[str, str]] = {}
+    def __init__(self, generated: Generated, state: State, writer: StatusWriter) -> None:
+        self._generated, self._state, self._writer = generated, state, writer
 
-    async def reconcile(self, name: str) -> float | None:
+    def rendered(self) -> list[str]:
+        """Names of trusts, gone ones too, of which there are rendered documents."""
+        found = self._generated.names(CONFIG_MAP)
+        return [name.removeprefix(names.ACCESS_PREFIX) for name in found if name.startswith(names.ACCESS_PREFIX)]
+
+    async def reconcile(self, name: str) -> None:
         """Raises ApiError."""
-        world = self._state.world()
-        resolved = world.trusts.get(name)
-        if resolved is None:
-            if name not in self._state.trusts:
-                await self._client.delete(self._config_map(name))
-                self._rendered.pop(name, None)
-            return None
+        path = TRUSTS.path(name, subresource="status")
+        known, view = self._state.trusts.get(name), self._state.view()
+        resolved = view.world.trusts.get(name)
+        if known is None or resolved is None:
+            await self._withdraw(name)
+            self._writer.forget(path)
+            return
+        bindings = view.of_trust.get(name, ())
         desired, error = self._access(resolved)
         if resolved.accepted:
             await self._render(resolved.trust, desired)
         facts = TrustFacts(
-            bindings=world.of_trust(name),
+            bindings=bindings,
             issuer=self._state.issuer,
             issuer_error=self._state.issuer_error,
             access=desired,
             access_error=error,
             foreign=self._state.foreign(name),
             in_force=self._state.in_force,
-            shares_with=shares_audience(resolved.trust, (other.trust for other in world.trusts.values())),
+            shares_with=shares_audience(resolved.trust, (other.trust for other in view.world.trusts.values())),
         )
-        status = trust_status(resolved, facts, datetime.now(UTC))
-        await self._writer.write(TRUSTS.path(name, subresource="status"), resolved.trust, status)
-        return None
+        await self._writer.write(path, known, trust_status(resolved, facts, datetime.now(UTC)))
 
     def _access(self, resolved: ResolvedTrust) -> tuple[DesiredAccess | None, str]:
         if self._state.issuer is None or not resolved.accepted:
             return None, ""
         try:
-            return access(resolved.trust, self._state.world().of_trust(resolved.trust.name), self._state.issuer), ""
+            bindings = self._state.view().of_trust.get(resolved.trust.name, ())
+            return access(resolved.trust, bindings, self._state.issuer), ""
         except ValueError as error:
             return None, str(error)
 
     async def _render(self, trust: FederationTrust, desired: DesiredAccess | None) -> None:
-        path = self._config_map(trust.name)
         if trust.spec.configuration.mode != "Render":
-            await self._client.delete(path)
-            self._rendered.pop(trust.name, None)
+            await self._withdraw(trust.name)
             return
         # What the far side would refuse is not handed out: the last good documents stay until the finding is mended.
-        if desired is None or desired.findings or self._rendered.get(trust.name) == (trust.uid, desired.digest):
+        if desired is None or desired.findings:
             return
         body: dict[str, Any] = {
             "apiVersion": "v1",
-            "kind": "ConfigMap",
+            "kind": CONFIG_MAP,
             "metadata": {
                 "name": names.ACCESS_PREFIX + trust.name,
                 "namespace": self._state.own_namespace,
@@ -82,8 +86,8 @@ class TrustReconciler:
             },
             "data": dict(desired.files),
         }
-        await self._client.apply(path, body, manager=MANAGER)
-        self._rendered[trust.name] = (trust.uid, desired.digest)
+        await self._generated.write(body, MANAGER)
 
-    def _config_map(self, name: str) -> str:
-        return CONFIG_MAPS.path(names.ACCESS_PREFIX + name, namespace=self._state.own_namespace)
+    async def _withdraw(self, trust: str) -> None:
+        if self._generated.get(CONFIG_MAP, names.ACCESS_PREFIX + trust) is not None:
+            await self._generated.remove(CONFIG_MAP, names.ACCESS_PREFIX + trust)

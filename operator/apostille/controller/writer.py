@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import logging
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from apostille.kinds.federation_trust import FederationTrust
@@ -13,9 +14,14 @@ from apostille.kube.recorder import Recorder
 from apostille.model.conditions import find
 from apostille.model.names import API_VERSION, BINDING_KIND, TRUST_KIND
 
-log = logging.getLogger(__name__)
-
 MANAGER = "apostille/status"
+
+
+@dataclass(frozen=True, slots=True)
+class _Written:
+    uid: str
+    version: int
+    status: dict[str, Any]
 
 
 class StatusWriter:
@@ -23,38 +29,62 @@ class StatusWriter:
 
     def __init__(self, client: Client, recorder: Recorder) -> None:
         self._client, self._recorder = client, recorder
-        self._last: dict[str, tuple[str, dict[str, Any]]] = {}
+        self._last: dict[str, _Written] = {}
+        self._writing: set[str] = set()
 
     async def write(self, path: str, about: FederationTrust | WorkloadBinding, status: Status) -> None:
         """Raises ApiError, but not for an object that is gone."""
-        before = about.raw_status
-        if path in self._last and self._last[path][0] == about.uid:
-            before = self._last[path][1]
-        document = _keep_times(to_json(status), before)
+        last = self._last.get(path)
+        before = last.status if last is not None and last.uid == about.uid else about.raw_status
+        document = _timed(to_json(status), before)
         if document == before:
             return
         kind = TRUST_KIND if isinstance(about, FederationTrust) else BINDING_KIND
         metadata = {"name": about.name} | ({"namespace": about.namespace} if isinstance(about, WorkloadBinding) else {})
-        body = {"apiVersion": API_VERSION, "kind": kind, "metadata": metadata, "status": document}
+        # With its uid, so that an object that was made anew meanwhile does not get the status of the one before.
+        body = {
+            "apiVersion": API_VERSION,
+            "kind": kind,
+            "metadata": {**metadata, "uid": about.uid},
+            "status": document,
+        }
+        self._writing.add(path)
         try:
-            await self._client.apply(path, body, manager=MANAGER)
+            raw = await self._client.apply(path, body, manager=MANAGER)
         except ApiError as error:
-            if error.code == 404:
-                self._last.pop(path, None)
-                return
+            self._last.pop(path, None)
+            if error.code in (404, 409):
+                return  # gone, or made anew: its event is on the way
             raise
-        self._last[path] = (about.uid, document)
+        finally:
+            self._writing.discard(path)
+        self._last[path] = _Written(about.uid, int(raw["metadata"]["resourceVersion"]), raw.get("status") or {})
         old, new = find(before.get("conditions") or [], "Ready"), find(document["conditions"], "Ready")
         if (old.get("status"), old.get("reason")) != (new["status"], new["reason"]):
             kind_of = "Normal" if new["status"] == "True" or new["reason"] == "Activating" else "Warning"
             reference = {"apiVersion": API_VERSION, "kind": kind, "uid": about.uid, **metadata}
             await self._recorder.record(reference, kind_of, new["reason"], new["message"])
 
+    def differs(self, path: str, raw: dict[str, Any]) -> bool:
+        """Whether somebody else has changed a status since it was written; it is then to be written again."""
+        last = self._last.get(path)
+        if last is None or path in self._writing or int(raw["metadata"]["resourceVersion"]) <= last.version:
+            return False
+        if (raw.get("status") or {}) == last.status:
+            return False
+        del self._last[path]
+        return True
 
-def _keep_times(document: dict[str, Any], before: dict[str, Any]) -> dict[str, Any]:
-    """A transition time that was written stays, also where the object's copy did not know it yet."""
+    def forget(self, path: str) -> None:
+        """The object is gone."""
+        self._last.pop(path, None)
+
+
+def _timed(document: dict[str, Any], before: dict[str, Any]) -> dict[str, Any]:
+    """With the transition times of what was written last: the object's copy may not know them yet."""
+    now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     for condition in document["conditions"]:
         old = find(before.get("conditions") or [], condition["type"])
-        if old.get("status") == condition["status"]:
-            condition["lastTransitionTime"] = old["lastTransitionTime"]
+        same = old.get("status") == condition["status"]
+        condition["lastTransitionTime"] = (old.get("lastTransitionTime") if same else None) or now
     return document

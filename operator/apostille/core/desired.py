@@ -41,10 +41,10 @@ def desired(world: World, foreign: Mapping[str, Mapping[str, int]]) -> Desired:
         for grant in grants_of(resolved):
             key = (grant.account, grant.audience)
             grants[key] = max(grants.get(key, 0), grant.seconds)
-    accepted = [resolved.trust for resolved in world.trusts.values() if resolved.accepted]
     protections: dict[str, Protection] = {}
     order = {"Audit": 0, "Warn": 1, "Enforce": 2}
-    for trust in accepted:
+    # A refused trust grants nothing, but what it closed stays closed.
+    for trust in [resolved.trust for resolved in world.trusts.values() if not resolved.audience_is_no_receivers]:
         spared = () if trust.spec.enforcement.force else tuple(sorted(foreign.get(trust.name, {})))
         known = protections.get(trust.audience)
         mode = trust.spec.enforcement.mode
@@ -55,7 +55,9 @@ def desired(world: World, foreign: Mapping[str, Mapping[str, int]]) -> Desired:
         protections[trust.audience] = Protection(trust.audience, mode, spared)
     return Desired(
         bound=frozenset(account for resolved in world.live for account in resolved.binding.service_accounts),
-        allowed=frozenset(pair for trust in accepted for pair in allowed_pairs(trust)),
+        allowed=frozenset(
+            pair for resolved in world.trusts.values() if resolved.accepted for pair in allowed_pairs(resolved.trust)
+        ),
         protections=tuple(protections[audience] for audience in sorted(protections)),
         grants=frozenset(Grant(account, audience, seconds) for (account, audience), seconds in grants.items()),
     )

@@ -192,19 +192,20 @@ def _token_policy(
             _validation(
                 f"{touched}.size() == 0 || {granted}",
                 f"'spec.audiences: no live WorkloadBinding grants ' + variables.who + ' tokens for audience ' + "
-                f"{touched}[0] + '; declare one, or see why it ended: kubectl get wbind -n ' + request.namespace",
+                f"{touched}[0] + '; declare one, or see why it ended: kubectl get wbind -n ' + request.namespace + "
+                f"' [{catalogue.TOKEN_UNGRANTED.id}]'",
             ),
             _validation(
                 f"{touched}.size() == 0 || (has(object.spec.boundObjectRef) && object.spec.boundObjectRef != null && "
                 "object.spec.boundObjectRef.kind == 'Pod')",
                 f"'spec.boundObjectRef: a token for audience ' + {touched}[0] + ' must be bound to a Pod, so that it "
-                "ends with it'",
+                f"ends with it [{catalogue.TOKEN_UNBOUND.id}]'",
             ),
             _validation(
                 f"{touched}.size() == 0 || !({granted}) || object.spec.expirationSeconds <= variables.grants[{key}]",
                 "'spec.expirationSeconds: ' + string(object.spec.expirationSeconds) + ' is over the ' + "
                 f"({granted} ? string(variables.grants[{key}]) : '0') + ' seconds that are granted to ' + "
-                f"variables.who + ' for audience ' + {touched}[0]",
+                f"variables.who + ' for audience ' + {touched}[0] + ' [{catalogue.TOKEN_LONG.id}]'",
             ),
         ],
     }
@@ -273,12 +274,13 @@ def _pod_policy(
                 "variables.ungranted.size() == 0",
                 "'spec.volumes: volume ' + variables.ungranted[0].name + ' projects a token that no live "
                 "WorkloadBinding grants to ' + variables.who + "
-                "'; declare a binding and leave the volume to Apostille, or remove it'",
+                "'; declare a binding and leave the volume to Apostille, or remove it "
+                f"[{catalogue.TOKEN_UNGRANTED.id}]'",
             ),
             _validation(
                 "variables.long.size() == 0",
                 "'spec.volumes: volume ' + variables.long[0].name + ' asks for a longer token than is granted to ' + "
-                "variables.who + '; lower expirationSeconds'",
+                f"variables.who + '; lower expirationSeconds [{catalogue.TOKEN_LONG.id}]'",
             ),
         ],
     }
@@ -299,7 +301,7 @@ def _ephemeral_policy(settings: ClusterSettings) -> Document:
                 "!has(object.spec.ephemeralContainers) || object.spec.ephemeralContainers.all(c, "
                 f"!has(c.volumeMounts) || c.volumeMounts.all(m, !({ours})))",
                 "'spec.ephemeralContainers: a debug container may not mount the volumes of a workload identity; "
-                "leave out its volumeMounts'",
+                f"leave out its volumeMounts [{catalogue.TOKEN_MOUNTED.id}]'",
             )
         ],
     }

@@ -33,14 +33,14 @@ class Injection:
 class _Work:
     """The pod as it came, and what is collected while walking it.
 
-    ``was_ours``: it carries a plan. ``outdated``: one that is not this plan, so its environment is an older plan's
-    (a copied pod). A pod with this very plan was injected a moment ago; what differs in it is its author's.
+    ``outdated``: it carries a plan that is not this one (a copied pod), so what it has under our names is an older
+    plan's, its environment too. A pod with this very plan was injected a moment ago; what differs in it is its author's
+    or another webhook's.
     """
 
     pod: Pod
     plans: Sequence[PodPlan]
     settings: InjectionSettings
-    was_ours: bool
     outdated: bool
     operations: list[Operation] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
@@ -53,13 +53,15 @@ def inject(pod: Pod, plans: Sequence[PodPlan], settings: InjectionSettings) -> I
     annotations = metadata.get("annotations") or {}
     if "kubernetes.io/config.mirror" in annotations:
         return Injection()  # the kubelet's mirror of a static pod: it cannot hold tokens, and refusing it breaks nodes
+    told: list[str] = []
     if plans and (spec.get("os") or {}).get("name") == "windows":
-        return Injection(warnings=("Apostille does not inject Windows pods; this pod runs without its identity",))
-    was_ours = names.PLAN_ANNOTATION in annotations
-    outdated = was_ours and not parts.carries(annotations[names.PLAN_ANNOTATION], plans)
-    work = _Work(pod, sorted(plans, key=lambda plan: plan.binding), settings, was_ours, outdated)
+        plans = ()
+        told.append("Apostille does not inject Windows pods; this pod runs without its identity")
+    carried = annotations.get(names.PLAN_ANNOTATION)
+    outdated = carried is not None and not parts.carries(carried, plans)
+    work = _Work(pod, sorted(plans, key=lambda plan: plan.binding), settings, outdated, warnings=told)
     if outdated:
-        work.warnings.append(
+        told.append(
             f"metadata.annotations[{names.PLAN_ANNOTATION}]: not the plan of this pod's bindings, as in a copied pod; "
             "everything of Apostille's in it was brought to the current plan"
         )
@@ -95,7 +97,7 @@ def _metadata(work: _Work, metadata: Mapping[str, Any]) -> None:
     want_labels = {names.INJECTED_LABEL: "true"} if work.plans else {}
     stale_labels = [key for key in labels or {} if names.is_our_annotation(key) and key not in want_labels]
     work.operations += merge_map("/metadata/labels", labels, want_labels, stale_labels)
-    if not work.was_ours:
+    if not work.outdated:
         work.warnings += [
             f"metadata.{where}[{key}]: the prefix is Apostille's; removed"
             for where, keys in (("annotations", foreign), ("labels", stale_labels))
@@ -107,15 +109,21 @@ def _volumes(work: _Work, spec: Mapping[str, Any]) -> None:
     have = spec.get("volumes") or []
     want = parts.volumes(work.plans)
     wanted = {volume["name"] for volume in want}
-    stale = [i for i, v in enumerate(have) if names.is_our_volume(v.get("name", "")) and v.get("name") not in wanted]
+    stale: list[int] = []
+    seen: set[str] = set()
+    for i, volume in enumerate(have):
+        name = str(volume.get("name"))
+        if names.is_our_volume(name) and (name not in wanted or name in seen):
+            stale.append(i)
+        seen.add(name)
     if stale and not work.outdated:
         shown = ", ".join(have[i]["name"] for i in stale)
         work.warnings.append(f"spec.volumes: {shown} is reserved to Apostille and not part of this pod's plan; removed")
-    if not work.was_ours:
+    if not work.outdated:
         work.warnings += [
             f"spec.volumes[{i}].name: {volume['name']} is reserved to Apostille; the volume is replaced"
             for i, volume in enumerate(have)
-            if volume.get("name") in wanted and volume not in want
+            if volume.get("name") in wanted and volume not in want and i not in stale
         ]
     work.operations += merge_list("/spec/volumes", have, want, stale)
 
@@ -127,7 +135,7 @@ def _exchange(work: _Work, spec: Mapping[str, Any]) -> None:
     found = [i for i, container in enumerate(have) if container.get("name") in names.OUR_CONTAINERS]
     keep = next((i for i in found if want and have[i]["name"] == want["name"]), None)
     kept = keep is not None and want is not None and parts.same_container(have[keep], want)
-    if found and not kept and not work.was_ours:
+    if found and not kept and not work.outdated:
         work.warnings.append(
             f"spec.initContainers[{found[0]}].name: {have[found[0]]['name']} is reserved to Apostille; "
             f"the container is {'replaced' if want is not None else 'removed'}"
@@ -169,12 +177,12 @@ def _mounts(work: _Work, path: str, shown: str, container: Mapping[str, Any], pl
     stale: list[int] = []
     kept: set[str] = set()
     for i, mount in enumerate(have):
-        at, volume = str(mount.get("mountPath", "")).rstrip("/"), mount.get("name", "")
-        if mount == by_path.get(at):
+        at, volume = str(mount.get("mountPath") or "").rstrip("/"), str(mount.get("name"))
+        if mount == by_path.get(at) and at not in kept:
             kept.add(at)
         elif names.is_our_volume(volume):
             stale.append(i)
-            if not work.was_ours:
+            if not work.outdated:
                 work.warnings.append(
                     f"{shown}.volumeMounts[{i}]: volume {volume} is Apostille's, which mounts it itself; removed"
                 )
@@ -204,11 +212,15 @@ def _environment(work: _Work, path: str, shown: str, container: Mapping[str, Any
             want.setdefault(key, (value, plan.binding))
     stale: list[int] = []
     operations: list[Operation] = []
+    # Of several variables of one name the last counts (core/v1 Container.env).
+    last = {variable.get("name", ""): i for i, variable in enumerate(have)}
     for i, variable in enumerate(have):
         key = variable.get("name", "")
         if key in want:
+            if i != last[key]:
+                continue
             value, binding = want.pop(key)
-            if variable.get("value") == value and "valueFrom" not in variable:
+            if variable.get("value") == value and variable.get("valueFrom") is None:
                 continue
             if work.outdated:
                 operations.append({"op": "replace", "path": f"{path}/env/{i}", "value": {"name": key, "value": value}})

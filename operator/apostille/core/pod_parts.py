@@ -13,6 +13,7 @@ from apostille.model import names
 from apostille_exchange.recipe import Admission, Plan, RecipeError, dumps, loads, ready_arguments, run_arguments
 
 CREDENTIALS_SIZE = "4Mi"
+NOBODY = 65532  # the uid of the image, as distroless images number it
 
 
 def plan_annotations(plans: Sequence[PodPlan]) -> dict[str, str]:
@@ -125,6 +126,9 @@ def exchange_container(
     }
     if uid is not None:
         security["runAsUser"] = uid
+    elif (spec.get("securityContext") or {}).get("runAsUser") == 0:
+        # Inherited, it would contradict runAsNonRoot and the pod would never start.
+        security["runAsUser"] = NOBODY
     return {
         "name": names.EXCHANGE_CONTAINER,
         "image": settings.exchange_image,
@@ -158,12 +162,18 @@ def _file_owner(
     security = spec.get("securityContext") or {}
     include = {name for plan in plans for name in plan.frozen.include}
     everyone = any(not plan.frozen.include for plan in plans)
-    uids = {
-        (container.get("securityContext") or {}).get("runAsUser", security.get("runAsUser"))
-        for container in spec.get("containers") or ()
-        if container.get("name") not in settings.mesh_proxies and (everyone or container.get("name") in include)
-    }
-    if len(uids) == 1 and (uid := next(iter(uids))) is not None and uid > 0:
+
+    def uids(section: str) -> set[int | None]:
+        return {
+            security.get("runAsUser") if own is None else own
+            for container in spec.get(section) or ()
+            if container.get("name") not in (*settings.mesh_proxies, *names.OUR_CONTAINERS)
+            and (everyone or container.get("name") in include)
+            for own in [(container.get("securityContext") or {}).get("runAsUser")]
+        }
+
+    readers = uids("containers") | (uids("initContainers") - {0})
+    if len(readers) == 1 and (uid := next(iter(readers))) is not None and uid > 0:
         return int(uid), 0o600
     return None, 0o640 if security.get("fsGroup") is not None else 0o644
 

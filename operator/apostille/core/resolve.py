@@ -12,6 +12,9 @@ from apostille.kinds.federation_trust import FederationTrust
 from apostille.kinds.workload_binding import WorkloadBinding
 from apostille.model.finding import Finding, refusals
 from apostille.model.identity import ServiceAccount
+from apostille.rules import catalogue
+
+_NO_RECEIVER = (catalogue.AUD_EMPTY, catalogue.AUD_APISERVER, catalogue.AUD_WILDCARD)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +29,11 @@ class ResolvedTrust:
     def accepted(self) -> bool:
         """Whether no rule refuses it."""
         return not refusals(self.findings)
+
+    @property
+    def audience_is_no_receivers(self) -> bool:
+        """Whether its audience is empty, a pattern, or the API server's own: nothing that could be protected."""
+        return any(finding.rule in _NO_RECEIVER for finding in self.findings)
 
 
 @dataclass(frozen=True, slots=True)

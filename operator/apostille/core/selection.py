@@ -22,8 +22,12 @@ SHARD_CODE_POINTS = 60_000
 # A binding is answered once the pods that its trust allows are asked about, which takes seconds on a busy API server.
 BOUND_TIMEOUT, ALLOWED_TIMEOUT, PROBE_TIMEOUT, KINDS_TIMEOUT = 10, 5, 3, 20
 
-# Without its first half an unknown namespace would be an *error*, which a webhook that fails closed makes a refusal.
-_PAIRS_TAIL = "].exists(m, request.namespace in m && object.spec.serviceAccountName in m[request.namespace])"
+# Without its first half an unknown namespace, and without its second a mirror pod, which has no service account, would
+# be an *error*, which a webhook that fails closed makes a refusal.
+_PAIRS_TAIL = (
+    "].exists(m, request.namespace in m && has(object.spec.serviceAccountName) && "
+    "object.spec.serviceAccountName in m[request.namespace])"
+)
 
 Document = dict[str, Any]
 Pairs = Collection[ServiceAccount]
@@ -206,35 +210,47 @@ def kinds_webhooks(settings: ClusterSettings) -> Document:
     """The ValidatingWebhookConfiguration for the two kinds.
 
     DELETE is never judged, nor a change beside the spec: finalizers and labels must come off with nobody there to ask.
+    Its probe shows also where nothing is selected yet that the endpoint is reached.
     """
+    judging = {
+        "name": f"kinds.{names.GROUP}",
+        "admissionReviewVersions": ["v1"],
+        "clientConfig": client_config("/validate", settings),
+        "failurePolicy": "Fail",
+        "timeoutSeconds": KINDS_TIMEOUT,
+        "sideEffects": "None",
+        "matchPolicy": "Equivalent",
+        "matchConditions": [{"name": "spec", "expression": "oldObject == null || object.spec != oldObject.spec"}],
+        "rules": [
+            {
+                "apiGroups": [names.GROUP],
+                "apiVersions": [names.VERSION],
+                "operations": ["CREATE", "UPDATE"],
+                "resources": [names.TRUST_PLURAL, names.BINDING_PLURAL],
+                "scope": "*",
+            }
+        ],
+        "namespaceSelector": {},
+        "objectSelector": {},
+    }
+    digest = hashlib.sha256(json.dumps(judging, sort_keys=True).encode()).hexdigest()[:16]
+    probe = _probe(names.KINDS_WEBHOOKS, digest, settings)
+    del probe["reinvocationPolicy"]  # only mutating webhooks have it
     return {
         "apiVersion": "admissionregistration.k8s.io/v1",
         "kind": "ValidatingWebhookConfiguration",
         "metadata": metadata(names.KINDS_WEBHOOKS, settings),
-        "webhooks": [
-            {
-                "name": f"kinds.{names.GROUP}",
-                "admissionReviewVersions": ["v1"],
-                "clientConfig": client_config("/validate", settings),
-                "failurePolicy": "Fail",
-                "timeoutSeconds": KINDS_TIMEOUT,
-                "sideEffects": "None",
-                "matchPolicy": "Equivalent",
-                "matchConditions": [
-                    {"name": "spec", "expression": "oldObject == null || object.spec != oldObject.spec"}
-                ],
-                "rules": [
-                    {
-                        "apiGroups": [names.GROUP], "apiVersions": [names.VERSION],
-                        "operations": ["CREATE", "UPDATE"], "resources": [names.TRUST_PLURAL, names.BINDING_PLURAL],
-                        "scope": "*",
-                    }
-                ],
-                "namespaceSelector": {},
-                "objectSelector": {},
-            }
-        ],
-    }  # fmt: skip
+        "webhooks": [judging, probe],
+    }
+
+
+def selected(configuration: Mapping[str, Any]) -> tuple[frozenset[ServiceAccount], frozenset[ServiceAccount]]:
+    """The bound and the allowed pairs of a configuration that ``selection`` wrote; none of any other."""
+    pairs: dict[str, list[ServiceAccount]] = {"Fail": [], "Ignore": []}
+    for webhook in configuration.get("webhooks") or ():
+        for condition in webhook.get("matchConditions") or ():
+            pairs[webhook.get("failurePolicy", "Fail")] += parse_pairs(condition["expression"])
+    return frozenset(pairs["Fail"]), frozenset(pairs["Ignore"])
 
 
 def parse_pairs(expression: str) -> list[ServiceAccount]:

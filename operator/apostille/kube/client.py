@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping, Sequence
+import random
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
@@ -14,8 +16,11 @@ from apostille.kube.connection import Connection
 from apostille.model import names
 
 Object = dict[str, Any]
-MAX_CONNECTIONS = 32
+MAX_CONNECTIONS, CHUNK = 32, 500
 TIMEOUT = aiohttp.ClientTimeout(total=30, sock_connect=5)
+# A request that the API server puts off (429) was not begun: it is sent again after the pause that is asked for, unless
+# that is so long that the caller should decide.
+RETRIES, MAX_RETRY_AFTER = 4, 5.0
 
 
 class ApiError(Exception):
@@ -66,10 +71,13 @@ BY_KIND = {
 
 
 class Client:
-    """One session to one API server. Use as an async context manager."""
+    """One session to one API server. Use as an async context manager.
 
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
+    ``before_write`` is called ahead of everything that is not a read; what it raises is raised, and nothing is sent.
+    """
+
+    def __init__(self, connection: Connection, before_write: Callable[[], None] | None = None) -> None:
+        self._connection, self._before_write = connection, before_write
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Client:
@@ -87,12 +95,12 @@ class Client:
         """Raises ApiError; ``code`` is 404 where there is nothing."""
         return (await self._request("GET", path, parameters=parameters))[0]
 
-    async def list_all(self, path: str, chunk: int = 500, **parameters: str) -> tuple[list[Object], str]:
+    async def list_all(self, path: str, **parameters: str) -> tuple[list[Object], str]:
         """All items of a collection in chunks, and the resourceVersion from which to watch."""
         items: list[Object] = []
         token = ""
         while True:
-            query = {"limit": str(chunk), **parameters} | ({"continue": token} if token else {})
+            query = {"limit": str(CHUNK), **parameters} | ({"continue": token} if token else {})
             page = await self.get(path, query)
             items += page.get("items") or []
             metadata = page.get("metadata") or {}
@@ -125,16 +133,19 @@ class Client:
             if error.code != 404:
                 raise
 
-    async def watch(self, path: str, resource_version: str, *, seconds: int, silence: float) -> AsyncIterator[Object]:
-        """Events until the server ends the watch. Raises ApiError, also for an ERROR event and after ``silence`` seconds.
+    async def watch(
+        self, path: str, resource_version: str, *, seconds: int, silence: float, **parameters: str
+    ) -> AsyncIterator[Object]:
+        """Events until the server ends the watch. Raises ApiError, also for an ERROR event.
 
-        Bookmarks are asked for: they come about once a minute, so silence means a dead connection.
+        Bookmarks are asked for: they come about once a minute, so ``silence`` seconds without any end it as well.
         """
         query = {
             "watch": "true",
             "resourceVersion": resource_version,
             "allowWatchBookmarks": "true",
             "timeoutSeconds": str(seconds),
+            **parameters,
         }
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=silence)
         try:
@@ -142,6 +153,8 @@ class Client:
                 self._connection.server + path, params=query, headers=self._connection.headers(), timeout=timeout
             ) as response:
                 if response.status != 200:
+                    if response.status == 401:
+                        await asyncio.to_thread(self._connection.renew)
                     raise _error(response, await response.read())
                 buffer = bytearray()
                 async for chunk in response.content.iter_any():
@@ -171,6 +184,29 @@ class Client:
         parameters: Mapping[str, str] | None = None,
         content_type: str = "application/json",
     ) -> tuple[Object, list[str]]:
+        attempt = 0
+        while True:
+            if method != "GET" and self._before_write is not None:
+                self._before_write()
+            try:
+                return await self._send(method, path, body, parameters, content_type)
+            except ApiError as error:
+                attempt += 1
+                if error.code == 429 and error.retry_after is not None:
+                    if attempt > RETRIES or error.retry_after > MAX_RETRY_AFTER:
+                        raise
+                    await asyncio.sleep(error.retry_after * random.uniform(1.0, 1.2))  # noqa: S311 - jitter
+                elif error.code != 401 or attempt > 1 or not await asyncio.to_thread(self._connection.renew):
+                    raise
+
+    async def _send(
+        self,
+        method: str,
+        path: str,
+        body: Mapping[str, Any] | Sequence[Any] | None,
+        parameters: Mapping[str, str] | None,
+        content_type: str,
+    ) -> tuple[Object, list[str]]:
         headers = {**self._connection.headers(), "Accept": "application/json, */*"}
         if body is not None:
             headers["Content-Type"] = content_type
@@ -185,7 +221,11 @@ class Client:
                 raw = await response.read()
                 if response.status >= 400:
                     raise _error(response, raw)
-                return json.loads(raw), [_warning(text) for text in response.headers.getall("Warning", ())]
+                try:
+                    answer: Object = json.loads(raw)
+                except ValueError:
+                    raise ApiError(0, "", f"{method} {path}: the answer is not JSON") from None
+                return answer, [_warning(text) for text in response.headers.getall("Warning", ())]
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise ApiError(0, "", f"{method} {path}: {type(error).__name__}: the API server did not answer") from None
 
@@ -194,6 +234,8 @@ def _error(response: aiohttp.ClientResponse, raw: bytes) -> ApiError:
     try:
         status = json.loads(raw)
     except ValueError:
+        status = None
+    if not isinstance(status, dict):
         status = {"message": raw[:200].decode(errors="replace")}
     after = response.headers.get("Retry-After", "")
     return ApiError(

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import ssl
+import threading
+import time
 from pathlib import Path
 from typing import Any
+
+# Many requests may be refused at once; one of them reads the credentials again.
+RENEW_PAUSE = 1.0
 
 
 class Connection:
     """Server address, TLS and credentials. Tokens that rotate (in-cluster, exec plugins) are read anew per request."""
 
-    def __init__(self, configuration: Any, *, in_cluster: bool) -> None:
+    def __init__(self, configuration: Any, *, in_cluster: bool, kubeconfig: str | None = None) -> None:
         self._configuration = configuration
         self.in_cluster = in_cluster
         self.server: str = configuration.host.rstrip("/")
+        self._kubeconfig = kubeconfig
+        self._renewing, self._renewed = threading.Lock(), -RENEW_PAUSE
 
     @classmethod
     def load(cls, kubeconfig: str | None = None) -> Connection:
@@ -35,7 +42,25 @@ class Connection:
                 )
         except config.ConfigException as error:
             raise ConnectionError(f"no cluster found: {error}; pass --kubeconfig or set KUBECONFIG") from None
-        return cls(configuration, in_cluster=in_cluster)
+        return cls(configuration, in_cluster=in_cluster, kubeconfig=kubeconfig)
+
+    def renew(self) -> bool:
+        """After an answer 401: reads the credentials from where they came; whether it may be tried again with them.
+
+        A token that stands in a kubeconfig ends one day, and whoever wrote it there puts another in its place.
+        """
+        with self._renewing:
+            if time.monotonic() - self._renewed < RENEW_PAUSE:
+                return True
+            before = self.token
+            try:
+                self._configuration = type(self).load(self._kubeconfig)._configuration
+            except (ConnectionError, OSError, ValueError):
+                return False  # half written, perhaps; the next refusal looks again
+            if self.token == before:
+                return False
+            self._renewed = time.monotonic()
+            return True
 
     def headers(self) -> dict[str, str]:
         """The Authorization header, where a bearer token is used."""

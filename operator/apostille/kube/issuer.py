@@ -10,7 +10,7 @@ from apostille.kube.client import SERVICE_ACCOUNTS, ApiError, Client
 from apostille.model.identity import Issuer
 
 
-class IssuerUnknown(Exception):  # noqa: N818
+class IssuerUnknown(Exception):
     """The issuer cannot be used; the message says why and what to do."""
 
 
@@ -31,7 +31,14 @@ async def discover(client: Client, namespace: str, service_account: str) -> Issu
         answer, _ = await client.create(path, request)
     except ApiError as error:
         raise IssuerUnknown(f"the API server's issuer cannot be read: {error}") from None
-    claims = _claims(answer["status"]["token"])
+    try:
+        return _issuer(document, keys, _claims(answer["status"]["token"]))
+    except (KeyError, ValueError, IndexError, TypeError, AttributeError):
+        # Not chained: the token must not get into a log.
+        raise IssuerUnknown("the API server's discovery document, keys or token have an unknown form") from None
+
+
+def _issuer(document: dict[str, Any], keys: dict[str, Any], claims: dict[str, Any]) -> Issuer:
     url = str(document.get("issuer", ""))
     if claims.get("iss") != url:
         raise IssuerUnknown(

@@ -1,19 +1,31 @@
-"""Events (events.k8s.io/v1) on our objects: on changes only, the same text not again for a while."""
+"""Events (events.k8s.io/v1) on our objects: on changes only; the same again counts up the one that is there."""
 
 from __future__ import annotations
 
+import asyncio
 import logging
-import time
 import uuid
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from apostille.kube.client import EVENTS, ApiError, Client
 
 log = logging.getLogger(__name__)
 
-QUIET_SECONDS = 300.0
+# How long the same words count as the same Event, and how often its count is written at most.
+SAME_SECONDS, COUNT_SECONDS = 1800.0, 60.0
+# Only one object's reasons can differ without end; beyond this the oldest are forgotten.
+MAX_REMEMBERED = 10_000
 MAX_NOTE = 1024  # characters (events.k8s.io/v1 note)
+
+
+@dataclass(slots=True)
+class _Said:
+    path: str
+    first: float
+    written: float
+    count: int = 1
 
 
 class Recorder:
@@ -21,20 +33,47 @@ class Recorder:
 
     def __init__(self, client: Client, instance: str) -> None:
         self._client, self._instance = client, instance
-        self._said: dict[tuple[str, str, str], float] = {}
+        self._said: dict[tuple[str, str, str], _Said] = {}
 
     async def record(self, about: Mapping[str, str], kind: str, reason: str, note: str) -> None:
         """``about`` is an object reference; ``kind`` is Normal or Warning. Cluster-scoped objects go to `default`."""
-        key, now = (about["uid"], reason, note), time.monotonic()
-        if now - self._said.get(key, -QUIET_SECONDS) < QUIET_SECONDS:
-            return
-        self._said = {k: at for k, at in self._said.items() if now - at < QUIET_SECONDS} | {key: now}
-        namespace = about.get("namespace") or "default"
-        body = {
+        key, now = (about["uid"], reason, note), asyncio.get_running_loop().time()
+        said = self._said.get(key)
+        try:
+            if said is not None and now - said.first < SAME_SECONDS:
+                said.count += 1
+                if now - said.written >= COUNT_SECONDS:
+                    said.written = now
+                    await self._client.merge(
+                        said.path, {"series": {"count": said.count, "lastObservedTime": _timestamp()}}
+                    )
+                return
+            self._forget(now)
+            namespace = about.get("namespace") or "default"
+            name = f"{about['name'][:40]}.{uuid.uuid4().hex[:16]}"
+            self._said[key] = _Said(EVENTS.path(name, namespace=namespace), now, now)
+            await self._client.create(
+                EVENTS.path(namespace=namespace), self._event(name, namespace, about, kind, reason, note)
+            )
+        except ApiError as error:
+            self._said.pop(key, None)
+            log.warning("event not written", extra={"reason": str(error)})
+
+    def _forget(self, now: float) -> None:
+        while self._said:
+            key, oldest = next(iter(self._said.items()))
+            if now - oldest.first < SAME_SECONDS and len(self._said) < MAX_REMEMBERED:
+                return
+            del self._said[key]
+
+    def _event(
+        self, name: str, namespace: str, about: Mapping[str, str], kind: str, reason: str, note: str
+    ) -> dict[str, object]:
+        return {
             "apiVersion": EVENTS.api_version,
             "kind": "Event",
-            "metadata": {"name": f"{about['name'][:40]}.{uuid.uuid4().hex[:16]}", "namespace": namespace},
-            "eventTime": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+            "metadata": {"name": name, "namespace": namespace},
+            "eventTime": _timestamp(),
             "type": kind,
             "reason": reason,
             "note": note[:MAX_NOTE],
@@ -43,7 +82,7 @@ class Recorder:
             "reportingController": "apostille.dev/controller",
             "reportingInstance": self._instance[:128],
         }
-        try:
-            await self._client.create(EVENTS.path(namespace=namespace), body)
-        except ApiError as error:
-            log.warning("event not written", extra={"reason": str(error)})
+
+
+def _timestamp() -> str:
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

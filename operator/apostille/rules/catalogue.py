@@ -63,4 +63,26 @@ NOT_ALLOWED = Rule(
     "Ask the owner of the trust to name it in spec.allow, or use one that is named",
 )  # fmt: skip
 
+TOKEN_UNGRANTED = Rule(
+    "APO501", "X-TOKEN-UNGRANTED", Severity.DENY, "No live binding grants a token for this audience",
+    "Declare a WorkloadBinding for the service account, or see why it ended: kubectl get wbind",
+    ("policy",),
+)  # fmt: skip
+TOKEN_UNBOUND = Rule(
+    "APO502", "X-TOKEN-UNBOUND", Severity.DENY, "The token is not bound to a pod",
+    "Take the token from the pod's projected volume, or bind the request to a pod: a token that is bound to nothing "
+    "outlives whatever it was made for",
+    ("policy",),
+)  # fmt: skip
+TOKEN_LONG = Rule(
+    "APO503", "X-LIFE", Severity.DENY, "The token lives longer than is granted",
+    "Lower expirationSeconds to at most spec.ceilings.assertionSeconds of the trust",
+    ("policy",),
+)  # fmt: skip
+TOKEN_MOUNTED = Rule(
+    "APO504", "X-TOKEN-DEBUG", Severity.DENY, "A debug container mounts the identity of a workload",
+    "Leave out the debug container's volumeMounts: whoever may debug a pod need not be who the pod is",
+    ("policy",),
+)  # fmt: skip
+
 GENERIC: tuple[Rule, ...] = tuple(value for value in list(globals().values()) if isinstance(value, Rule))

@@ -75,7 +75,8 @@ def _make(directory: str) -> None:
         _make(os.path.dirname(directory))
         os.mkdir(directory)
     # Whatever the umask; a setgid bit that was handed down stays.
-    os.chmod(directory, stat.S_IMODE(os.stat(directory).st_mode) | 0o755)  # noqa: S103 - the files in it have modes of their own
+    inherited = os.stat(directory).st_mode & stat.S_ISGID
+    os.chmod(directory, inherited | 0o755)  # noqa: S103 - the files in it have modes of their own
 
 
 def _sync(directory: str) -> None:

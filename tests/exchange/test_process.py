@@ -1,0 +1,209 @@
+"""The sidecar as a process at the strict STS: start, kill, restart, swap, end, and what it lets out."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from apostille_exchange.recipe import Admission
+from exchange.scene import PodFiles, ended, plan_text, recipe
+from exchange.sidecar_process import Sidecar, until
+from testbed.strict_sts_world import AUDIENCE, ROLE, SUBJECT, World, role, world
+
+WRITER = ROLE.replace("payments-reader", "payments-writer")
+_VALUE = re.compile(r"^aws_(?:access_key_id|secret_access_key|session_token) = (.+)$", re.MULTILINE)
+
+
+@pytest.fixture(scope="module")
+def sts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    with world(tmp_path_factory.mktemp("sts")) as running:
+        running.aws.iam.apply_role(role("payments-writer"))
+        yield running
+
+
+class Container:
+    """The sidecar of one pod, and every secret that went through it."""
+
+    def __init__(self, sts: World, directory: Path) -> None:
+        self.files = PodFiles(directory)
+        self._sts = sts
+        self._secrets: set[str] = set()
+        self.sidecar: Sidecar | None = None
+
+    def admission(self, binding: str = "s3-files", **changes: Any) -> Admission:
+        """What it was admitted for: the strict STS."""
+        usual = {"endpoint": self._sts.aws.url + "/", "ca": str(self._sts.aws.ca), "audience": AUDIENCE}
+        return self.files.admission(binding, **usual | changes)
+
+    def start(self, *admissions: Admission, **changes: Any) -> Sidecar:
+        """Starts it, for one binding unless told otherwise."""
+        self.sidecar = Sidecar(self.files, admissions or [self.admission(**changes)])
+        return self.sidecar
+
+    def put_token(self, text: str) -> None:
+        """The kubelet writes a token."""
+        self._secrets.update(text.split("."))
+        self.files.put_token(text)
+
+    def content(self) -> str:
+        """The credentials file; empty when there is none."""
+        path = self.files.output()
+        text = path.read_text() if path.exists() else ""
+        self._secrets.update(_VALUE.findall(text))
+        return text
+
+    def delivered(self, other_than: str = "") -> str:
+        """Waits for a credentials file."""
+        return str(until(lambda: (found := self.content()) != other_than and found, "a credential is delivered"))
+
+    def close(self) -> None:
+        """Ends it, and looks for secrets in all it wrote."""
+        if self.sidecar is None:
+            return
+        shown = self.sidecar.output()
+        if self.sidecar.running():
+            process = Path(f"/proc/{self.sidecar.pid}")
+            shown += (process / "cmdline").read_text() + (process / "environ").read_text()
+            self.sidecar.end(signal.SIGKILL)
+        assert [secret for secret in self._secrets if secret in shown] == []
+
+
+@pytest.fixture
+def container(sts: World, tmp_path: Path) -> Iterator[Container]:
+    made = Container(sts, tmp_path)
+    made.files.put_plan(recipe(role=ROLE))
+    made.put_token(sts.token(jti="jti-1"))
+    yield made
+    sts.aws.start()
+    made.close()
+
+
+def test_it_becomes_ready_with_its_first_credential_and_says_so_in_one_line(sts: World, container: Container) -> None:
+    sts.aws.stop()
+    sidecar = container.start()
+    until(lambda: sidecar.said("Unreachable"), "the first try fails")
+    assert not sidecar.ready()
+    sts.aws.start()
+    container.delivered()
+    assert sidecar.ready()
+    line = until(lambda: sidecar.said("Exchanged"), "it is logged")[0]
+    assert line | {"time": "…", "expires": "…", "credential": "…"} == {
+        "time": "…",
+        "level": "info",
+        "logger": "apostille.exchange",
+        "message": "exchanged",
+        "result": "Exchanged",
+        "binding": "s3-files",
+        "grant": "AWSWebIdentity",
+        "jti": "jti-1",
+        "sub": SUBJECT,
+        "expires": "…",
+        "credential": "…",
+    }
+    assert re.fullmatch(r"sha256:[0-9a-f]{16}", line["credential"])
+    assert line["expires"] in container.content()
+
+
+def test_a_killed_sidecar_is_ready_again_at_once_without_its_party(sts: World, container: Container) -> None:
+    sidecar = container.start()
+    before = container.delivered()
+    assert sidecar.end(signal.SIGKILL) == -signal.SIGKILL
+    sts.aws.stop()
+    sidecar.start()
+    assert sidecar.ready()
+    until(lambda: "goes on with the credential of before the restart" in sidecar.output(), "it adopts the file")
+    assert container.content() == before
+    assert sidecar.said("Unreachable") == []
+
+
+def test_sigterm_ends_it_at_once_with_the_file_in_place(container: Container) -> None:
+    sidecar = container.start()
+    before = container.delivered()
+    assert sidecar.end() == 0
+    assert container.content() == before
+    assert [path.name for path in container.files.output().parent.iterdir()] == ["credentials"]
+
+
+def test_sigterm_ends_it_while_its_party_hangs(container: Container) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        sidecar = container.start(endpoint=f"https://127.0.0.1:{silent.getsockname()[1]}/")
+        silent.settimeout(20)
+        connection, _ = silent.accept()
+        with connection:
+            connection.settimeout(20)
+            assert connection.recv(1) != b""
+            assert sidecar.end() == 0
+    assert not container.files.output().exists()
+
+
+def test_a_party_that_hangs_does_not_hold_up_another_binding(container: Container) -> None:
+    files = container.files
+    files.put_plan(recipe(role=ROLE), recipe("other"))
+    files.put_token(files.token().read_text(), "other")
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        hanging = container.admission("other", endpoint=f"https://127.0.0.1:{silent.getsockname()[1]}/")
+        container.start(container.admission(), hanging, container.admission("late"))
+        silent.settimeout(20)
+        connection, _ = silent.accept()
+        with connection:
+            container.delivered()
+            # What comes later is served too.
+            files.put_plan(recipe(role=ROLE), recipe("other"), recipe("late", role=ROLE))
+            files.put_token(files.token().read_text(), "late")
+            until(files.output("late").exists, "the third binding is served")
+    assert not files.output("other").exists()
+
+
+def test_sigterm_ends_it_while_it_waits_for_its_plan(container: Container) -> None:
+    container.files.plan.unlink()
+    sidecar = container.start()
+    until(lambda: sidecar.said("PlanUnreadable"), "it waits")
+    assert sidecar.end(signal.SIGINT) == 0
+
+
+def test_a_running_pod_follows_its_binding(sts: World, container: Container) -> None:
+    sidecar = container.start()
+    reader = container.delivered()
+    container.files.put_plan(recipe(role=WRITER))
+    writer = container.delivered(other_than=reader)
+    assert sts.aws.exchanges[-1].role == WRITER
+    for broken in (plan_text(ended())[:-4], "", json.dumps({"format": 9})):
+        container.files.put_plan_text(broken)
+    until(lambda: sidecar.said("PlanUnreadable"), "it says what is wrong")
+    assert container.content() == writer
+    container.files.put_plan(ended())
+    until(lambda: not container.files.output().exists(), "the credential is dropped")
+    asked = len(sts.aws.exchanges)
+    container.files.put_plan(recipe(role=ROLE))
+    container.delivered()
+    assert len(sts.aws.exchanges) == asked + 1
+    assert sidecar.running()
+
+
+def test_what_reaches_beyond_the_admission_is_refused_and_changes_nothing(sts: World, container: Container) -> None:
+    sidecar = container.start(session_seconds=900)
+    before = container.delivered()
+    clamped = until(lambda: sidecar.said("RecipeClamped"), "the session is clamped")
+    assert clamped[0]["detail"] == "sessionSeconds: 3600 is above 900"
+    asked = len(sts.aws.exchanges)
+    container.files.put_plan(recipe(role="arn:aws:iam::123456789012:user/root"), recipe("other-binding"))
+    until(lambda: len(sidecar.said("RecipeRefused")) == 2, "both are refused")
+    assert (container.content(), len(sts.aws.exchanges)) == (before, asked)
+
+
+def test_a_token_that_the_kubelet_replaces_is_taken_up(sts: World, container: Container) -> None:
+    container.put_token(sts.token("system:serviceaccount:payments:other", jti="jti-other"))
+    sidecar = container.start()
+    refused = until(lambda: sidecar.said("ConditionRejected"), "STS refuses")[0]
+    assert (refused["code"], refused["jti"]) == ("AccessDenied", "jti-other")
+    container.put_token(sts.token(jti="jti-right"))
+    container.delivered()
+    exchanged = until(lambda: sidecar.said("Exchanged"), "it is logged")
+    assert [line["jti"] for line in exchanged] == ["jti-right"]
