@@ -16,7 +16,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from apostille_testbed import binaries, instances, processes
+from apostille_testbed import binaries, chart, instances, processes
 from apostille_testbed.control_plane import ControlPlane, environment, launch
 from apostille_testbed.golang import BuildError
 from apostille_testbed.installation import Installation
@@ -67,7 +67,7 @@ def main(arguments: Sequence[str]) -> int:
         say(f"testbed: {error}")
         return _IN_USE
     except (
-        _Refused, BuildError, node_lane.NodeUnavailable, processes.ProcessError, ValueError, OSError,
+        _Refused, BuildError, chart.HelmError, node_lane.NodeUnavailable, processes.ProcessError, ValueError, OSError,
     ) as error:  # fmt: skip
         say(f"testbed: {error}")
         return 1
@@ -88,6 +88,9 @@ def _parser() -> argparse.ArgumentParser:
 
     image = commands.add_parser("image", help="build Apostille's images, and load them where a node runs")
     image.set_defaults(command=_image)
+
+    manifest = commands.add_parser("manifest", help="write hack/manifests from the chart")
+    manifest.set_defaults(command=_manifest)
 
     up = commands.add_parser("up", help="start a control plane in the background; does nothing when it runs")
     up.add_argument("id", nargs="?", default=_DEFAULT, help="its name, a DNS label (default: %(default)s)")
@@ -134,6 +137,12 @@ def _image(options: argparse.Namespace, say: Console) -> None:
         say(f"{archive}")
         for state in loaded:
             say(f"{node_lane.load(state, archive)} is in {state['id']}")
+
+
+def _manifest(options: argparse.Namespace, say: Console) -> None:
+    binaries.helm(say)
+    chart.MANIFEST.write_text(chart.manifest())
+    say(f"wrote {chart.MANIFEST}")
 
 
 def _up(options: argparse.Namespace, say: Console) -> None:

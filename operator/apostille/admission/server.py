@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
-import socket
 import ssl
 import time
 from collections.abc import Awaitable, Callable, Mapping
@@ -24,7 +23,7 @@ from apostille.core.selection import probe_warning
 from apostille.core.settings import InjectionSettings
 from apostille.kube.client import ApiError, Client
 from apostille.kube.connection import Connection
-from apostille.telemetry import metrics
+from apostille.telemetry import health, metrics
 
 log = logging.getLogger(__name__)
 
@@ -173,7 +172,7 @@ async def serve(
         tasks = [asyncio.create_task(declared.run()), asyncio.create_task(_reload(context, certificate, key))]
         runner = web.AppRunner(server.application(), access_log=None)
         await runner.setup()
-        await web.SockSite(runner, listener(host, port), ssl_context=context).start()
+        await web.SockSite(runner, health.listen(host, port), ssl_context=context).start()
         log.info("serving", extra={"port": port})
         stopping = asyncio.create_task(stop.wait())
         done, _ = await asyncio.wait([stopping, *tasks], return_when=asyncio.FIRST_COMPLETED)
@@ -186,15 +185,6 @@ async def serve(
                 task.result()
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-
-
-def listener(host: str, port: int) -> socket.socket:
-    """A listening socket; ``::`` takes IPv4 too, and is all of IPv4 where there is no IPv6. Raises OSError."""
-    # asyncio makes sockets of its own for IPv6 alone, whatever the system's default is.
-    if host == "::" and socket.has_dualstack_ipv6():
-        return socket.create_server((host, port), family=socket.AF_INET6, dualstack_ipv6=True)
-    family = socket.AF_INET6 if ":" in host and host != "::" else socket.AF_INET
-    return socket.create_server(("" if host == "::" else host, port), family=family)
 
 
 async def _reload(context: ssl.SSLContext, certificate: Path, key: Path) -> None:
