@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import http.client
 import json
+import ssl
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
+
+import yaml
 
 from apostille_testbed import Node
 from apostille_testbed.node.archive import BUSYBOX
@@ -53,6 +58,22 @@ def output(node: Node, name: str, namespace: str, container: str = "app") -> str
 
     until(ended, f"pod {name} to end")
     return node.kubectl("logs", name, f"--namespace={namespace}", f"--container={container}").stdout
+
+
+def patch(node: Node, kubeconfig: Path, path: str, change: list[dict[str, Any]]) -> str:
+    """Sends a JSON patch with the token of a kubeconfig; returns the refusal, or nothing.
+
+    Not by kubectl, which reads the object first: that is a right of its own.
+    """
+    token = yaml.safe_load(kubeconfig.read_text())["users"][0]["user"]["token"]
+    host, port = node.url.removeprefix("https://").split(":")
+    context = ssl.create_default_context(cafile=str(node.ca))
+    with closing(http.client.HTTPSConnection(host, int(port), context=context, timeout=30)) as connection:
+        headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json-patch+json"}
+        connection.request("PATCH", path, json.dumps(change), headers)
+        answer = connection.getresponse()
+        body = json.loads(answer.read())
+    return "" if answer.status < 300 else str(body["message"])
 
 
 def until(true: Callable[[], bool], what: str, within: float = WITHIN) -> None:

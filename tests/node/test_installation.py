@@ -12,14 +12,14 @@ from typing import Any
 import boto3
 import pytest
 
-from apostille_testbed import KubectlError, Node
+from apostille_testbed import Node
 from apostille_testbed.chart import NAMESPACE, Release
 from apostille_testbed.client import APIError
 from apostille_testbed.node import network
 from apostille_testbed.node.images import APOSTILLE, EXCHANGE
 from apostille_testbed.parties import party
 from apostille_testbed.parties.aws import AWSParty
-from node.scene import ROOT, apply, output, pod, ready, until
+from node.scene import ROOT, apply, output, patch, pod, ready, until
 
 QUICKSTART = ROOT / "examples" / "quickstart"
 AUDIENCE = "https://aws-prod.sts.example"
@@ -62,7 +62,9 @@ def mallory(app: Node) -> Iterator[str]:
         "apiVersion": "rbac.authorization.k8s.io/v1",
         "kind": "Role",
         "metadata": {"name": "pods", "namespace": "payments"},
-        "rules": [{"apiGroups": [""], "resources": ["pods", "pods/*", "bindings"], "verbs": ["*"]}],
+        "rules": [
+            {"apiGroups": [""], "resources": ["pods", "pods/status", "pods/binding", "bindings"], "verbs": ["*"]}
+        ],
     }
     grant = {
         "apiVersion": "rbac.authorization.k8s.io/v1",
@@ -73,8 +75,7 @@ def mallory(app: Node) -> Iterator[str]:
     }
     apply(app, role, grant)
     yield name
-    apply_gone = app.kubectl("delete", "role,rolebinding", "pods", "--namespace=payments")
-    assert apply_gone.returncode == 0
+    app.kubectl("delete", "role,rolebinding", "pods", "--namespace=payments")
 
 
 def test_both_deployments_are_ready_under_restricted(release: Release) -> None:
@@ -199,7 +200,6 @@ def test_nobody_else_changes_what_is_ours_on_a_running_pod(
 
 @pytest.mark.parametrize("path", ["pods/unplaced/binding", "bindings"])
 def test_nobody_writes_it_by_placing_a_pod(app: Node, mallory: str, path: str) -> None:
-    apply(app, pod("unplaced", "payments", "true", schedulerName="nobody", serviceAccountName="mallory-s"), check=False)
     app.kubectl("create", "serviceaccount", "idle", "--namespace=payments", check=False)
     apply(app, pod("unplaced", "payments", "true", schedulerName="nobody", serviceAccountName="idle"))
     binding = {
@@ -251,24 +251,6 @@ def test_the_controller_may_change_only_our_annotations_on_pods(
     else:
         assert answer == "", answer
         assert patch(app, token, path, [{"op": "remove", "path": "/metadata/annotations/apostille.dev~1x"}]) == ""
-
-
-def patch(node: Node, kubeconfig: Path, path: str, change: list[dict[str, Any]]) -> str:
-    """Patches with the rights of a kubeconfig's token; returns the refusal, or nothing."""
-    import http.client
-    import ssl
-
-    import yaml
-
-    bearer = yaml.safe_load(kubeconfig.read_text())["users"][0]["user"]["token"]
-    host, port = node.url.removeprefix("https://").split(":")
-    context = ssl.create_default_context(cafile=str(node.ca))
-    connection = http.client.HTTPSConnection(host, int(port), context=context, timeout=30)
-    headers = {"Authorization": f"Bearer {bearer}", "Content-Type": "application/json-patch+json"}
-    connection.request("PATCH", path, json.dumps(change), headers)
-    answer = connection.getresponse()
-    body = json.loads(answer.read())
-    return "" if answer.status < 300 else str(body["message"])
 
 
 SELECTION = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/apostille-pods-0"
@@ -328,38 +310,3 @@ def test_what_the_controller_could_not_do_it_did_not_try(release: Release, app: 
         ).stdout  # fmt: skip
         refused = [line for line in log.splitlines() if "forbidden" in line.lower() or " 403" in line]
         assert refused == []
-
-
-@pytest.mark.parametrize("kinds", ["chart", "kubectl"])
-def test_removal_leaves_nothing_that_refuses_pods(node: Node, kinds: str) -> None:
-    """With a binding in force; kinds applied by the chart, or by kubectl before it."""
-    node.kubectl("delete", "crd", "federationtrusts.apostille.dev", "workloadbindings.apostille.dev", check=False)
-    if kinds == "kubectl":
-        node.kubectl("apply", "--server-side", "-f", ROOT / "crds")
-    with Release(node):
-        for file in ("00-namespace.yaml", "10-trust.yaml"):
-            node.kubectl("apply", "-f", QUICKSTART / file)
-        node.kubectl("wait", "--for=condition=Ready", "ftrust/aws-prod", "--timeout=60s")
-        node.kubectl("apply", "-f", QUICKSTART / "20-binding.yaml")
-        node.kubectl("wait", "--for=condition=Ready", "wbind/s3-reader", "-n", "payments", "--timeout=60s")
-        with pytest.raises(KubectlError, match="no live WorkloadBinding"):
-            node.kubectl("create", "token", "default", "--namespace=payments", f"--audience={AUDIENCE}")
-
-    group = "admissionregistration.k8s.io"
-    generated = (
-        f"mutatingwebhookconfigurations.{group},validatingwebhookconfigurations.{group},"
-        f"validatingadmissionpolicies.{group},validatingadmissionpolicybindings.{group}"
-    )
-    until(lambda: node.kubectl("get", generated, "-o", "name").stdout == "", "what was generated to go")
-    # The API server's policies are polled: in force for about a second more.
-    until(
-        lambda: kubectl(node, "create", "token", "default", f"--audience={AUDIENCE}").returncode == 0,
-        "tokens to be free again",
-    )
-    apply(node, pod("after", "payments", "true", serviceAccountName="reader"))
-    assert output(node, "after", "payments") == ""
-    node.kubectl("delete", "wbind,pod", "--all", "--namespace=payments", "--timeout=60s")
-    node.kubectl("delete", "ftrust", "--all", "--timeout=60s")
-    left = node.kubectl("get", "all,lease,secret,role,rolebinding", f"--namespace={NAMESPACE}", "-o", "name").stdout
-    until(lambda: node.kubectl("get", "pod", f"--namespace={NAMESPACE}", "-o", "name").stdout == "", "its pods to end")
-    assert [name for name in left.split() if not name.startswith("pod/")] == []
