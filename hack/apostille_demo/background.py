@@ -38,13 +38,15 @@ def find(identity: str) -> State | None:
 class Guardian:
     """A guardian that this process started. Leaving the ``with`` block ends it, unless `stay` was called."""
 
-    def __init__(self, identity: str, minutes: float) -> None:
+    def __init__(self, identity: str, minutes: float, *, isolation: bool) -> None:
         self._identity = identity
         instances.folder().mkdir(parents=True, exist_ok=True)
         self._log = logs.guardian_log(identity)
+        command = [sys.executable, "-m", "apostille_demo", "guard", identity, f"--minutes={minutes:g}"]
+        command += [] if isolation else ["--no-isolation"]
         with self._log.open("wb") as output:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "apostille_demo", "guard", identity, f"--minutes={minutes:g}"],
+                command,
                 cwd=self._log.parent,
                 stdin=subprocess.PIPE,
                 stdout=output,
@@ -61,7 +63,7 @@ class Guardian:
         told, give_up = 0, time.monotonic() + _START_SECONDS
         while True:
             ended = self._process.poll() is not None
-            lines = self._log.read_text(errors="replace").splitlines()
+            lines = self._log.read_text(errors="replace").splitlines() if self._log.exists() else []
             if ended or time.monotonic() > give_up:
                 raise NotStarted("\n".join(lines[told:]) or "it ended without a word")
             for line in lines[told:]:

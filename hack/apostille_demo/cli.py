@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 from apostille_demo import background, guardian, logs, story
 from apostille_demo.background import Guardian, NotStarted, NotStopped, State
+from apostille_demo.node import Containers
 from apostille_demo.page import Page
 from apostille_demo.shell import Shell, StepFailed
 from apostille_testbed import binaries, instances
@@ -24,6 +25,7 @@ from apostille_testbed.progress import Console
 ROOT = Path(__file__).parents[2]
 MINUTES = 30.0
 _DEFAULT = "demo"
+_INHERITED = ("APOSTILLE_CACHE", "APOSTILLE_PYTHON", "XDG_CACHE_HOME")  # by which hack/python finds its environment
 
 _DESCRIPTION = """\
 Apostille's main job on a real Kubernetes API server on this machine: from two YAML files to a running
@@ -65,7 +67,10 @@ def _parser() -> argparse.ArgumentParser:
         return made
 
     up = command("up", "run the demo; it stays up for trying things")
-    up.add_argument("--minutes", type=float, default=MINUTES, help="when it stops by itself (default: %(default)g)")
+    up.add_argument("--minutes", type=float, default=MINUTES, help="how long it then stays (default: %(default)g)")
+    up.add_argument(
+        "--no-isolation", action="store_true", help="run pods without namespaces even where they can be had"
+    )
     up.set_defaults(command=_up)
     command("down", "stop it and remove everything").set_defaults(command=_down)
     command("env", "print shell lines that set KUBECONFIG and PATH").set_defaults(command=_env)
@@ -76,8 +81,13 @@ def _parser() -> argparse.ArgumentParser:
     guard = commands.add_parser("guard", description="The process in the background; `up` starts it.")
     guard.add_argument("id")
     guard.add_argument("--minutes", type=float, default=MINUTES)
-    guard.set_defaults(command=lambda options: guardian.guard(options.id, options.minutes))
+    guard.add_argument("--no-isolation", action="store_true")
+    guard.set_defaults(command=_guard)
     return parser
+
+
+def _guard(options: argparse.Namespace) -> int:
+    return guardian.guard(options.id, options.minutes, isolation=not options.no_isolation)
 
 
 def _argument(identity: str) -> str:
@@ -92,36 +102,42 @@ def _up(options: argparse.Namespace) -> int:
     page.heading("Starting a cluster on this machine")
     binaries.kubernetes("kube-apiserver", Console())
     for left in instances.sweep():
-        page.line(f"  cleared {left}, which a killed run left")
+        page.progress(f"cleared {left}, which a killed run left")
     logs.forget(identity)
-    with Guardian(identity, options.minutes) as running:
-        try:
-            try:
-                state = running.wait(lambda text: page.line(f"  {text}"))
-                page.line(f"  everything runs after {time.monotonic() - began:.0f} s")
-                scene = _scene(page, identity, state)
-                story.tell(scene)
-                running.stay()
-            except StepFailed as failed:
-                _explain(page, failed, logs.keep(identity, Path(state["directory"])))
+    try:
+        with Guardian(identity, options.minutes, isolation=not options.no_isolation) as running:
+            scene = _tell(page, identity, running, began)
+            if scene is None:
                 return 1
-            except NotStarted as failed:
-                page.failure("\nFailed while starting.")
-                page.output(str(failed).splitlines())
-                if logs.kept(identity).exists():
-                    page.line(f"  logs: {logs.kept(identity)}")
-                return 1
-        except KeyboardInterrupt:
-            page.line("\ninterrupted: stopping and removing everything")
-            raise
-    story.afterwards(scene, options.minutes, began)
+            running.stay()
+    except KeyboardInterrupt:
+        page.line("\nstopped and removed everything")
+        raise
+    story.afterwards(scene, options.minutes, time.monotonic() - began)
     return 0
 
 
+def _tell(page: Page, identity: str, running: Guardian, began: float) -> story.Scene | None:
+    """None: it failed, and has been explained."""
+    try:
+        state = running.wait(page.progress)
+    except NotStarted as failed:
+        _not_started(page, failed, logs.kept(identity))
+        return None
+    page.progress(f"everything runs after {time.monotonic() - began:.0f} s")
+    scene = _scene(page, identity, state)
+    try:
+        story.tell(scene)
+    except StepFailed as failed:
+        _explain(page, failed, logs.keep(identity, Path(state["directory"])))
+        return None
+    return scene
+
+
 def _is_up(page: Page, identity: str, state: State) -> int:
-    if "demo" not in state or not state["demo"]["told"]:
+    if "until" not in state.get("demo", {}):
         owner = state["owner"]["pid"]
-        raise _Refused(f"{identity} is just being started, or is another control plane (process {owner})")
+        raise _Refused(f"{identity} is being told just now, or is a control plane of somebody else (process {owner})")
     minutes = max(0.0, state["demo"]["until"] - time.time()) / 60
     argument = _argument(identity)
     page.line(f"The demo is up already, for another {minutes:.0f} minutes.")
@@ -130,12 +146,19 @@ def _is_up(page: Page, identity: str, state: State) -> int:
     return 0
 
 
+def _not_started(page: Page, failed: NotStarted, kept: Path) -> None:
+    page.failure("\nFailed while starting.")
+    page.whole(str(failed).splitlines())
+    if kept.exists():
+        page.line(f"  logs:      {kept} (until the next run)")
+
+
 def _explain(page: Page, failed: StepFailed, kept: Path) -> None:
     page.failure(f"\nFailed at step {''.join(failed.__notes__)}")
     page.line(f"  ran:       {failed.ran}")
     page.line(f"  expected:  {failed.expected}")
     page.line("  saw:")
-    page.output(f"  {line}" for line in failed.saw.splitlines()[-40:])
+    page.whole(failed.saw.splitlines()[-40:])
     page.line(f"  logs:      {kept} (until the next run); everything else is stopped and removed")
 
 
@@ -145,11 +168,10 @@ def _scene(page: Page, identity: str, state: State) -> story.Scene:
         "PATH": f"{binaries.kubectl().parent}:{os.environ.get('PATH', os.defpath)}",
         "HOME": os.environ.get("HOME", "/"),
         "LANG": "C.UTF-8",
-        **{
-            name: os.environ[name] for name in ("APOSTILLE_CACHE", "XDG_CACHE_HOME", "PYTHONPATH") if name in os.environ
-        },
+        **{name: os.environ[name] for name in _INHERITED if name in os.environ},
     }
-    return story.Scene(page, Shell(page, ROOT, environment), ROOT, _argument(identity), state["isolated"])
+    shell = Shell(page, ROOT, environment)
+    return story.Scene(page, shell, ROOT, _argument(identity), Containers(state["containers"]), state["isolation"])
 
 
 def _down(options: argparse.Namespace) -> int:

@@ -10,8 +10,8 @@ import signal
 import sys
 import threading
 import time
-from typing import Any
 
+from apostille_demo import logs
 from apostille_demo.world import world
 from apostille_testbed import instances
 
@@ -25,25 +25,29 @@ class _Ended(BaseException):
     """The first signal to end; raised in the main thread wherever it is."""
 
 
-def guard(identity: str, minutes: float) -> int:
-    """Runs the world and publishes it; returns the exit code of the process when it was ended."""
+def guard(identity: str, minutes: float, *, isolation: bool) -> int:
+    """Runs the world until ``minutes`` after the story was told, and publishes it; returns the process's exit code.
+
+    On 1 its log, which is its standard output, says why; else the log is removed.
+    """
     for number in _SIGNALS:
         signal.signal(number, _end)
     told = threading.Event()
     threading.Thread(target=_listen, args=(told,), name="foreground", daemon=True).start()
     try:
-        until = time.time() + minutes * 60
         instance = instances.claim(identity, detached=True)
-        with world(instance, _say) as found:
-            _publish(instance, found, until, told=False)
-            told.wait(until - time.time())
-            _publish(instance, found, until, told=told.is_set())
-            threading.Event().wait(max(0.0, until - time.time()))
+        with world(instance, _say, isolation=isolation) as found:
+            instance.publish(**found, demo={})
+            told.wait()
+            # Counted from here: however slow the machine is, the story is not cut off.
+            instance.publish(**found, demo={"until": time.time() + minutes * 60})
+            threading.Event().wait(minutes * 60)
     except _Ended:
-        return 0
+        pass
     except Exception as error:
         _say(f"{type(error).__name__}: {error}")
         return 1
+    logs.guardian_log(identity).unlink(missing_ok=True)
     return 0
 
 
@@ -59,10 +63,6 @@ def _listen(told: threading.Event) -> None:
         told.set()
     else:
         os.kill(os.getpid(), signal.SIGTERM)
-
-
-def _publish(instance: instances.Instance, found: dict[str, Any], until: float, *, told: bool) -> None:
-    instance.publish(**found, demo={"until": until, "told": told})
 
 
 def _say(text: str) -> None:

@@ -34,6 +34,10 @@ class Page:
         """What happens and why it matters, in running text."""
         self._wrapped(text, "", "")
 
+    def progress(self, text: str) -> None:
+        """What is being done, before there is something to show."""
+        self._wrapped(text, _INDENT, _INDENT * 2)
+
     def command(self, text: str) -> None:
         """A command as one would type it; each line is one, unless the line before ends with a backslash."""
         self._write("")
@@ -44,17 +48,22 @@ class Page:
 
     def output(self, lines: Iterable[str]) -> None:
         """What a command printed: tables with narrower gaps where they need it, prose wrapped, other lines cut."""
-        room = self._width - len(_INDENT)
+        room = WIDTH - len(_INDENT)  # also where the terminal is narrower: what is cut is lost, what wraps is not
         for line in squeeze(list(lines), room):
             if len(line) > room and _is_prose(line):
                 self._wrapped(line, _INDENT, _INDENT * 2)
             else:
                 self._write(_INDENT + cut(line, room))
 
+    def whole(self, lines: Iterable[str]) -> None:
+        """What a command printed, nothing cut or wrapped: for whoever looks for a fault."""
+        for line in lines:
+            self._write(_INDENT * 2 + line)
+
     def difference(self, lines: Iterable[str]) -> None:
         """Lines that begin with ``+`` or a blank; the added ones in green."""
         for line in lines:
-            text = cut(line, self._width - len(_INDENT))
+            text = cut(line, WIDTH - len(_INDENT))
             self._write(_INDENT + (self._style(text, _GREEN) if line.startswith("+") else self._style(text, _DIM)))
 
     def note(self, text: str) -> None:

@@ -26,6 +26,7 @@ class Pipeline:
         self._log = log
         self._applied: dict[str, dict[str, str]] = {}
         self._told = 0
+        self._reachable = True
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._work, name="pipeline", daemon=True)
 
@@ -45,8 +46,11 @@ class Pipeline:
         try:
             rendered = self._rendered()
         except (OSError, http.client.HTTPException, APIError) as error:
-            self._say(f"the rendered documents cannot be read: {type(error).__name__}")
+            if self._reachable:
+                self._say(f"the rendered documents cannot be read: {type(error).__name__}")
+            self._reachable = False
             return
+        self._reachable = True
         for name in sorted(self._applied.keys() | rendered.keys()):
             files = rendered.get(name, {})
             if files != self._applied.get(name, {}):

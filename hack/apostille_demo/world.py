@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -11,24 +10,29 @@ from typing import Any
 
 from apostille_demo import logs
 from apostille_demo.logs import LOGS
+from apostille_demo.node import node
 from apostille_demo.pipeline import Pipeline
-from apostille_testbed import ControlPlane, Installation, binaries, instances
+from apostille_testbed import Installation, binaries, instances
 from apostille_testbed.control_plane import launch
 from apostille_testbed.parties.aws import AWSParty
-from apostille_testbed.pods import Route, pod_runner, standard_images
 from apostille_testbed.progress import Say
 
-NODE = "demo"
 BUCKET = "invoices"
 OBJECTS = {"2026/10/acme.pdf": b"%PDF-1.7 " * 1200, "2026/11/globex.pdf": b"%PDF-1.7 " * 3100}
 ROLES = ("payments-reader", "payments-reporter")
 
 
 @contextlib.contextmanager
-def world(instance: instances.Instance, say: Say) -> Iterator[dict[str, Any]]:
+def world(instance: instances.Instance, say: Say, *, isolation: bool = True) -> Iterator[dict[str, Any]]:
     """Runs everything in ``instance``; yields what others may know of it: addresses and file names, no secrets.
 
-    ``say`` is told what is started. Raises what the parts raise: ProcessError, KubectlError, OSError.
+    Args:
+        instance: its directory is removed at the end.
+        say: told what is started.
+        isolation: use namespaces for pods where they can be had.
+
+    Raises:
+        ProcessError, KubectlError, APIError, OSError: a part did not start.
     """
     directory = instance.directory
     with contextlib.ExitStack() as stack:
@@ -44,11 +48,13 @@ def world(instance: instances.Instance, say: Say) -> Iterator[dict[str, Any]]:
         say("Apostille: its two kinds, its rights, controller and admission server")
         installation = stack.enter_context(Installation(control_plane))
         stack.enter_context(Pipeline(control_plane.client, aws, directory / LOGS["aws"]))
-        isolated = stack.enter_context(_node(control_plane, aws, directory))
+        containers, words = stack.enter_context(node(control_plane, aws, directory / LOGS["node"], isolation))
+        say(f"a node that runs {words}")
         yield {
             **control_plane.describe(),
             "admission": installation.url,
-            "isolated": isolated,
+            "containers": containers,
+            "isolation": words,
         }
 
 
@@ -69,26 +75,3 @@ def _aws(directory: Path) -> AWSParty:
         aws.close()
         raise
     return aws
-
-
-@contextlib.contextmanager
-def _node(control_plane: ControlPlane, aws: AWSParty, directory: Path) -> Iterator[bool]:
-    handler = logging.FileHandler(directory / LOGS["node"])
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-    log = logging.getLogger("apostille.testbed.pods")
-    log.setLevel(logging.INFO)
-    log.propagate = False
-    log.addHandler(handler)
-    try:
-        with pod_runner(
-            control_plane,
-            name=NODE,
-            # Containers reach AWS by its real names; only its certificate is signed by an authority of the demo's own.
-            images=standard_images(aws.ca),
-            routes=[Route(aws.hosts, 443, ("127.0.0.1", aws.port))],
-        ) as runner:
-            assert runner.isolation is not None
-            yield runner.isolation.namespaces
-    finally:
-        log.removeHandler(handler)
-        handler.close()

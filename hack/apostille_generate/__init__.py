@@ -1,1 +1,1 @@
-"""What is generated from the code and committed: kinds, reference pages. A module a family; each maps paths to texts."""
+"""What is generated from the code and committed: kinds, reference pages. A module a family, mapping paths to texts."""

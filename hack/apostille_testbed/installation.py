@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import json
 import os
 import signal
 import ssl
@@ -37,9 +38,15 @@ class Installation:
     the admission endpoint keeps its address.
     """
 
-    def __init__(self, control_plane: ControlPlane, *, exchange_image: str = "apostille-exchange:dev") -> None:
+    def __init__(
+        self,
+        control_plane: ControlPlane,
+        *,
+        exchange_image: str = "apostille-exchange:dev",
+        log_level: str = "info",
+    ) -> None:
         self.control_plane = control_plane
-        self._exchange_image = exchange_image
+        self._exchange_image, self._log_level = exchange_image, log_level
         self._directory = control_plane.directory / "apostille"
         self._port, self._controller_port = ListenerPort(), ListenerPort()
         self.url = f"https://127.0.0.1:{self._port}"
@@ -121,23 +128,20 @@ class Installation:
 
     def ready(self) -> bool:
         """Whether the admission server says it is ready."""
-        return self._get("/readyz")[0] == 200
+        return self.admission("/readyz")[0] == 200
 
     def metrics(self) -> str:
-        """The admission server's metrics in Prometheus' text format. Raises OSError."""
-        return self._get("/metrics")[1]
+        """The admission server's metrics in Prometheus' text format; why there are none, while it does not answer."""
+        return self.admission("/metrics")[1]
+
+    def admission(self, path: str, body: Any = None) -> tuple[int, str]:
+        """What the admission server answers to a GET, or a POST of ``body`` as JSON; code 0 when it does not."""
+        context = ssl.create_default_context(cafile=str(self.control_plane.ca))
+        return _ask(http.client.HTTPSConnection("127.0.0.1", self._port.number, context=context, timeout=5), path, body)
 
     def controller(self, path: str) -> tuple[int, str]:
         """What the controller answers under ``/livez``, ``/readyz`` or ``/metrics``; code 0 when it does not."""
-        connection = http.client.HTTPConnection("127.0.0.1", self._controller_port.number, timeout=5)
-        try:
-            connection.request("GET", path)
-            answer = connection.getresponse()
-            return answer.status, answer.read().decode()
-        except OSError as error:
-            return 0, str(error)
-        finally:
-            connection.close()
+        return _ask(http.client.HTTPConnection("127.0.0.1", self._controller_port.number, timeout=5), path)
 
     def log(self, name: str) -> str:
         """Everything a process has written, over all its starts."""
@@ -164,18 +168,6 @@ class Installation:
     ) -> None:
         self.stop()
 
-    def _get(self, path: str) -> tuple[int, str]:
-        context = ssl.create_default_context(cafile=str(self.control_plane.ca))
-        connection = http.client.HTTPSConnection("127.0.0.1", self._port.number, context=context, timeout=5)
-        try:
-            connection.request("GET", path)
-            answer = connection.getresponse()
-            return answer.status, answer.read().decode()
-        except OSError as error:
-            return 0, str(error)
-        finally:
-            connection.close()
-
     def _start(self, name: str, arguments: list[str], *, wait: bool) -> Process:
         # Its own rights and nothing else: not the administrator's kubeconfig, no proxy of the caller's.
         kubeconfig = self._kubeconfig(name)
@@ -188,7 +180,14 @@ class Installation:
         }
         process = processes.start(
             name,
-            [sys.executable, "-m", "apostille.cli.main", *arguments, f"--kubeconfig={kubeconfig}"],
+            [
+                sys.executable,
+                "-m",
+                "apostille.cli.main",
+                *arguments,
+                f"--kubeconfig={kubeconfig}",
+                f"--log-level={self._log_level}",
+            ],
             self._directory,
             env=environment,
             ready=self.ready if wait else None,
@@ -207,6 +206,18 @@ class Installation:
             if path.exists():
                 return path
             raise
+
+
+def _ask(connection: http.client.HTTPConnection, path: str, body: Any = None) -> tuple[int, str]:
+    headers = {"Content-Type": "application/json"}
+    try:
+        connection.request("GET" if body is None else "POST", path, None if body is None else json.dumps(body), headers)
+        answer = connection.getresponse()
+        return answer.status, answer.read().decode()
+    except OSError as error:
+        return 0, str(error)
+    finally:
+        connection.close()
 
 
 def conditions(raw: dict[str, Any]) -> dict[str, tuple[str, str]]:

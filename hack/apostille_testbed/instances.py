@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from apostille_testbed import leftovers, processes
+from apostille_testbed import leftovers, processes, scratch
 from apostille_testbed.cache import cache_folder
 
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,38}[a-z0-9])?")
@@ -82,6 +82,7 @@ def check(identity: str) -> str:
 
 def sweep() -> list[str]:
     """Clears what killed runs left, and nothing else; returns their ids."""
+    scratch.sweep()
     runs = folder()
     if not runs.exists():
         return []

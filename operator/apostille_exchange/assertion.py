@@ -11,7 +11,7 @@ from apostille_exchange import errors
 from apostille_exchange.errors import ExchangeError
 
 MAX_BYTES = 64 * 1024
-_MAX_SHOWN = 300  # characters of a claim in a log line; system:serviceaccount:NAMESPACE:NAME has at most 339
+_MAX_SHOWN = 512  # characters of a claim; system:serviceaccount:NAMESPACE:NAME has at most 339
 
 Version = tuple[int, ...]
 

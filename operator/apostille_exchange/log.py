@@ -18,8 +18,9 @@ class Log:
 
     def __call__(self, level: str, message: str, **fields: object) -> None:
         """``fields`` that are empty are left out."""
+        now = self._clock.time()
         line: dict[str, object] = {
-            "time": instants.text(self._clock.time()),
+            "time": f"{instants.text(now)[:-1]}.{int(now % 1 * 1000):03}Z",
             "level": level,
             "logger": "apostille.exchange",
             "message": message,

@@ -200,7 +200,7 @@ class _Reader:
                 raise _bad("a transfer coding that was not asked for")
             return self._chunks()
         if (length := headers.get("content-length")) is not None:
-            if not length.isdecimal() or int(length) > MAX_BODY:
+            if not length.isdecimal() or len(length) > 9 or int(length) > MAX_BODY:
                 raise _bad(f"a body that is longer than {MAX_BODY} bytes")
             return self._exactly(int(length))
         while self._fill():

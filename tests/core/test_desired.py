@@ -22,6 +22,7 @@ from apostille.kinds.federation_trust import FederationTrust
 from apostille.kinds.workload_binding import WorkloadBinding
 from apostille.model.identity import ServiceAccount
 from builders import AUDIENCE, CONTEXT, ISSUER, NOW, SETTINGS, allow, binding, pairs, pod, role, trust, world
+from properties import examples
 
 READER = ServiceAccount("payments", "reader")
 
@@ -209,7 +210,7 @@ def innocent(of: WorkloadBinding, by: FederationTrust) -> bool:
     )
 
 
-@settings(max_examples=300, deadline=None)
+@examples(150)
 @given(trusts, bindings)
 def test_what_is_refused_grants_selects_and_injects_nothing(
     declared: list[FederationTrust], wanted: list[WorkloadBinding]
@@ -241,7 +242,7 @@ def test_what_is_refused_grants_selects_and_injects_nothing(
             assert bool(plans) == (account in made.bound)
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(trusts, bindings, st.integers(0, 1000))
 def test_the_order_of_what_is_declared_does_not_matter(
     declared: list[FederationTrust], wanted: list[WorkloadBinding], seed: int

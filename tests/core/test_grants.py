@@ -8,13 +8,14 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from apostille.core import grants as made
 from apostille.core.grants import Grant, Protection, expected_warning, policies
 from apostille.model.identity import ServiceAccount
 from builders import SETTINGS
+from properties import examples
 
 AUDIENCE, OTHER = "https://a.sts.example", "https://b.sts.example"
 LIMIT = 100_000
@@ -120,7 +121,7 @@ some = st.sets(
 )
 
 
-@settings(max_examples=80, deadline=None)
+@examples(80)
 @given(some, names, st.integers(60, 400))
 def test_every_namespace_is_in_one_shard_and_every_grant_with_it(grants: set[Grant], anywhere: str, size: int) -> None:
     with pytest.MonkeyPatch.context() as patch:

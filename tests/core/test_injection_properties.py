@@ -8,7 +8,7 @@ from copy import deepcopy
 from typing import Any
 
 import jsonpatch
-from hypothesis import HealthCheck, Phase, find, given, settings
+from hypothesis import Phase, find, given, settings
 from hypothesis import strategies as st
 
 from apostille.core import pod_parts
@@ -19,8 +19,9 @@ from apostille.core.settings import InjectionSettings
 from apostille.model import names
 from apostille.model.identity import ServiceAccount
 from builders import binding, defaulted, plan, role, sidecar, trust, world
+from properties import examples
 
-FAST = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+FAST = examples(40)
 SETTINGS = InjectionSettings()
 
 SDK = plan(binding("s3-reader"))

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from apostille.core import pod_parts
+from apostille.core.grants import Protection, policies
 from apostille.core.inject import inject
+from apostille.core.selection import kinds_webhooks, selection
 from apostille.core.settings import InjectionSettings
+from apostille.kinds import crds
 from apostille.model import conditions, names
-from builders import binding, plan, pod, sidecar
+from apostille.parties.registry import catalogue
+from builders import SETTINGS, binding, pairs, plan, pod, sidecar
 
 FROZEN = {
     "GROUP": "apostille.dev",
@@ -36,6 +40,9 @@ FROZEN = {
     "PROBE": "apostille-probe",
     "ACCESS_PREFIX": "apostille-access-",
     "CONTROLLER_LEASE": "apostille-controller",
+    "OUR_CONTAINERS": {"apostille-exchange", "apostille-init"},
+    "SYSTEM_NAMESPACES": ("kube-system", "kube-public", "kube-node-lease"),
+    "DOCS": "https://apostille.dev/docs",
 }
 REASONS = """
 Accepted RuleViolated Invalid TrustNotFound TrustNotAccepted Discovered DiscoveryFailed Rendered NotManaged
@@ -44,8 +51,15 @@ AdmissionUnreachable PodsMissing Reconciling Stable Stalled
 """
 
 
+RULES = """
+APO101 APO102 APO103 APO104 APO105 APO106 APO107 APO201 APO202 APO203 APO301 APO302 APO303 APO401
+APO501 APO502 APO503 APO504 AWS101 AWS102 AWS201 AWS202 AWS203 AWS204 AWS205
+"""
+
+
 def test_constants() -> None:
-    assert {name: getattr(names, name) for name in FROZEN} == FROZEN
+    """Every one of them: whoever adds a name freezes it here."""
+    assert {name: value for name, value in vars(names).items() if name.isupper()} == FROZEN
 
 
 def test_derived_names() -> None:
@@ -58,6 +72,56 @@ def test_derived_names() -> None:
 
 def test_no_reason_is_renamed_or_dropped() -> None:
     assert set(REASONS.split()) <= {str(reason) for reason in conditions.Reason}
+
+
+def test_no_rule_is_renumbered_or_dropped() -> None:
+    assert set(RULES.split()) <= {rule.id for rule in catalogue()}
+
+
+def test_the_kinds_are_called_and_shown_like_this() -> None:
+    shown = {}
+    for crd in (crds.federation_trust(), crds.workload_binding()):
+        (version,) = crd["spec"]["versions"]
+        columns = [column["name"] for column in version["additionalPrinterColumns"]]
+        shown[crd["metadata"]["name"]] = (
+            crd["spec"]["names"]["shortNames"],
+            crd["spec"]["names"]["categories"],
+            columns,
+        )
+    assert shown == {
+        "federationtrusts.apostille.dev": (
+            ["ftrust"], ["apostille"],
+            ["Party", "Audience", "Enforced", "Configured", "Bindings", "Ready", "Reason", "Age", "Message", "Issuer"],
+        ),
+        "workloadbindings.apostille.dev": (
+            ["wbind"], ["apostille"],
+            ["Trust", "Target", "Pods", "Injected", "Stale", "Missing", "Ready", "Reason", "Age", "Message",
+             "Audience"],
+        ),
+    }  # fmt: skip
+
+
+def test_generated_objects_are_called_like_this() -> None:
+    """RBAC rules, alerts and runbooks name them."""
+    protections = [Protection(f"https://{mode}.example", mode) for mode in ("Audit", "Warn", "Enforce")]
+    documents = policies(protections, [], SETTINGS)  # type: ignore[arg-type]
+    assert sorted({document["metadata"]["name"] for document in documents}) == [
+        "apostille-debug",
+        "apostille-pods-audit-0",
+        "apostille-pods-enforce-0",
+        "apostille-pods-warn-0",
+        "apostille-probe",
+        "apostille-tokens-audit-0",
+        "apostille-tokens-enforce-0",
+        "apostille-tokens-warn-0",
+    ]
+    configurations = [*selection(pairs("a/x"), pairs("a/y"), SETTINGS), kinds_webhooks(SETTINGS)]
+    assert {c["metadata"]["name"]: [webhook["name"] for webhook in c["webhooks"]] for c in configurations} == {
+        "apostille-pods-0": [
+            "bound-workloads.apostille.dev", "allowed-workloads.apostille.dev", "probe.apostille.dev",
+        ],
+        "apostille-kinds": ["kinds.apostille.dev", "probe.apostille.dev"],
+    }  # fmt: skip
 
 
 def test_a_pod_shows_exactly_these_names() -> None:

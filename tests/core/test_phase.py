@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from apostille.core.phase import phase
 from apostille.model.conditions import Reason
 from builders import NOW, binding, trust
+from properties import examples
 
 SECOND = timedelta(seconds=1)
 
@@ -69,6 +70,7 @@ def test_messages_name_the_field() -> None:
 offsets = st.one_of(st.none(), st.integers(-5, 5))
 
 
+@examples(100)
 @given(offsets, offsets, offsets, st.integers(-6, 6), st.integers(0, 12))
 def test_nothing_changes_before_the_next_change(
     begin: int | None, end: int | None, expires: int | None, now: int, later: int

@@ -8,7 +8,7 @@ import re
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from apostille.core import selection as made
@@ -16,6 +16,7 @@ from apostille.core.selection import cel_list, cel_string, expected_warnings, pa
 from apostille.core.settings import ClusterSettings
 from apostille.model.identity import ServiceAccount
 from builders import SETTINGS, pairs
+from properties import examples
 
 LIMIT = 100_000  # code points of an expression, k8s.io/apiserver/pkg/apis/cel
 
@@ -104,7 +105,7 @@ names = st.from_regex(r"[a-z0-9]([a-z0-9-]{0,20}[a-z0-9])?", fullmatch=True)
 some = st.sets(st.builds(ServiceAccount, names, names), max_size=30)
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(some, some, st.integers(20, 200))
 def test_shards_split_the_pairs_however_small_they_are(
     bound: set[ServiceAccount], allowed: set[ServiceAccount], size: int
@@ -120,6 +121,7 @@ def test_shards_split_the_pairs_however_small_they_are(
     assert sorted(found["Ignore"]) == sorted(allowed - bound)
 
 
+@examples(100)
 @given(some)
 def test_pairs_are_read_back(bound: set[ServiceAccount]) -> None:
     if bound:
@@ -131,6 +133,7 @@ def test_anothers_expression_holds_no_pairs() -> None:
         assert parse_pairs(text) == [], text
 
 
+@examples(100)
 @given(st.text())
 def test_a_cel_string_is_one_token_for_any_text(text: str) -> None:
     literal = cel_string(text)

@@ -106,6 +106,18 @@ def test_an_unreadable_plan_is_waited_for(tmp_path: Path, text: str) -> None:
     assert pod.content() == ""
 
 
+def test_a_plan_that_vanishes_is_told_each_time_and_changes_nothing(tmp_path: Path) -> None:
+    pod = started(tmp_path)
+    pod.tick()
+    aside = pod.files.plan.with_name("aside")
+    for _ in range(2):
+        pod.files.plan.rename(aside)
+        pod.run(3)
+        aside.rename(pod.files.plan)
+        assert pod.run(3) == 0
+    assert pod.log.reasons() == ["Exchanged", "PlanUnreadable", "PlanUnreadable"]
+
+
 def test_a_plan_that_is_not_there_yet_is_waited_for(tmp_path: Path) -> None:
     pod = Pod(tmp_path)
     pod.files.put_token(token())

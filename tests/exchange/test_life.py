@@ -9,6 +9,7 @@ import pytest
 from apostille_exchange import errors
 from apostille_exchange.deliver import files
 from apostille_exchange.errors import ExchangeError
+from apostille_exchange.recipe import Output
 from exchange.scene import READER, WRITER, Pod, ended, recipe, refusal, started, success, token
 
 UNREACHABLE = ExchangeError(errors.UNREACHABLE, "sts: refused")
@@ -289,6 +290,28 @@ def test_a_restart_exchanges_at_once_when_the_file_is_not_what_it_would_ask_for(
             pod.clock.now -= 86400
     pod.restart()
     assert pod.tick() == 1
+    assert [line for line in pod.log.lines if line["message"].startswith("goes on")] == []
+
+
+@pytest.mark.parametrize("lost", [0, 1])
+def test_a_restart_exchanges_when_one_of_two_files_is_lost_or_older(tmp_path: Path, lost: int) -> None:
+    paths = [tmp_path / "run" / name / "credentials" for name in ("a", "b")]
+    outputs = tuple(Output(str(path), "aws-credentials", 0o600) for path in paths)
+    pod = started(tmp_path, outputs=outputs)
+    pod.tick()
+    older = paths[lost].read_text()
+    pod.clock.advance(2500)
+    pod.tick()
+    assert paths[0].read_text() == paths[1].read_text() != older
+    pod.restart()
+    assert pod.tick() == 0
+    paths[lost].write_text(older)
+    pod.restart()
+    assert pod.tick() == 1
+    paths[lost].unlink()
+    pod.restart()
+    assert pod.tick() == 1
+    assert paths[0].read_text() == paths[1].read_text()
 
 
 def test_a_restart_before_the_plan_is_there_leaves_the_files_alone(tmp_path: Path) -> None:

@@ -137,6 +137,7 @@ def test_every_framing_of_a_body_is_read(server: CannedServer, answer: list[byte
         (OK + b"Transfer-Encoding: chunked\r\n\r\nfffffff\r\n", "longer than"),
         (OK + b"Transfer-Encoding: gzip\r\n\r\n", "transfer coding"),
         (OK + b"Content-Length: 65537\r\n\r\n" + b"x" * 65537, "longer than"),
+        (OK + b"Content-Length: " + b"9" * 5000 + b"\r\n\r\n", "longer than"),
         (OK + b"Content-Length: 1, 1\r\n\r\nx", "longer than"),
         (OK + b"\r\n" + b"x" * 70_000, "longer than"),
         (OK + b"X: " + b"x" * 40_000, "too long"),

@@ -135,7 +135,7 @@ BAD_TRUSTS: dict[str, tuple[str, Any, str]] = {
     "a place, not a region": (
         "spec.relyingParty.aws.region", "Ireland",
         'spec.relyingParty.aws.region: Invalid value: "Ireland": spec.relyingParty.aws.region in body should match '
-        "'^[a-z]{2}(-[a-z]+)+-[0-9]$'",
+        "'^[a-z]{2}(-gov)?-[a-z]+-[0-9]$'",
     ),
     "no region": ("spec.relyingParty.aws.region", ABSENT, "spec.relyingParty.aws.region: Required value"),
     "assertions too short": (

@@ -134,3 +134,4 @@ def test_a_second_node_waits_and_says_for_whom() -> None:
         second.send_signal(signal.SIGTERM)
         assert second.wait(60) == 0
         reader.join()
+        second.stderr.close()

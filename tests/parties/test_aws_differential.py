@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, event, given, settings
+from hypothesis import event, given
 from hypothesis import strategies as st
 
 from apostille.model.identity import Issuer
@@ -21,6 +21,7 @@ from apostille.parties.aws.party import AWS
 from apostille_testbed.parties.aws.documents import IAMError, trust_policy
 from apostille_testbed.parties.aws.policy import UnsupportedOperator, permits
 from builders import binding, role, trust
+from properties import examples
 from testbed.strict_sts_world import HOST, ISSUER, PROVIDER_ARN, World, assume, world
 
 OTHER_ARN = "arn:aws:iam::123456789012:oidc-provider/other.example"
@@ -129,7 +130,7 @@ def theirs(policy: Mapping[str, Any], presented: Mapping[str, Any]) -> bool | st
         return "no verdict"
 
 
-@settings(max_examples=1000, deadline=None)
+@examples(500)
 @given(policies, claims)
 def test_policies(policy: dict[str, Any], presented: dict[str, Any]) -> None:
     verdict = ours(policy, presented)
@@ -137,7 +138,7 @@ def test_policies(policy: dict[str, Any], presented: dict[str, Any]) -> None:
     assert verdict == theirs(policy, presented)
 
 
-@settings(max_examples=300, deadline=None)
+@examples(150)
 @given(policies, claims)
 def test_what_iam_holds_has_a_verdict(policy: dict[str, Any], presented: Any) -> None:
     try:
@@ -199,7 +200,7 @@ requests = st.tuples(
 )
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@examples(60)
 @given(bindings=bindings, audience=st.sampled_from(AUDIENCES[:2]), asked=st.lists(requests, min_size=3, max_size=6))
 def test_exchanges(strict: World, bindings: list[Any], audience: str, asked: list[Any]) -> None:
     """Who gets in by what we render is who we say, and who is declared: the same verdict, with the vendor's error."""

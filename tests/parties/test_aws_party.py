@@ -23,6 +23,7 @@ from apostille.parties.aws.settings import ROLE_ARN, AWSTrust
 from apostille.parties.party import BindingView, TrustView
 from apostille_testbed.parties.aws import IAM, IAMError
 from builders import ACCOUNT, AUDIENCE, CONTEXT, ISSUER, allow, binding, raw_trust, role, sidecar, trust
+from properties import examples
 
 PARTY = AWS()
 
@@ -260,6 +261,7 @@ def path_and_name(arn: str) -> str:
     return arn.partition(":role")[2]
 
 
+@examples(100)
 @given(st.lists(st.from_regex(ROLE_ARN, fullmatch=True), max_size=6, unique_by=path_and_name))
 def test_file_names_are_keys_that_a_config_map_takes_and_every_role_has_its_own(arns: list[str]) -> None:
     for file in (files := [policy.role_file(arn) for arn in arns]):

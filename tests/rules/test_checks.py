@@ -33,6 +33,8 @@ def ids(findings: object) -> list[str]:
         ("https://kubernetes.default.svc.cluster.local", ["APO102"]),
         ("kubernetes.default.svc.cluster.local:6443", ["APO102"]),
         ("https://kubernetes.default.svc.corp.internal", ["APO102"]),
+        ("kubernetes.default.svc.cluster.local.", ["APO102"]),
+        ("api://kubernetes.default.svc", ["APO102"]),
         # … its issuer, and the audiences it says it accepts.
         ("https://oidc.example.com/cluster-a", ["APO102"]),
         ("https://oidc.example.com/cluster-a/", ["APO102"]),

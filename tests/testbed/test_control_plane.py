@@ -115,6 +115,7 @@ def test_what_the_server_refuses_carries_its_reason(control_plane: ControlPlane,
     assert (refused.value.status, refused.value.reason) == (409, "AlreadyExists")
 
 
+@pytest.mark.e2e
 def test_two_started_together_share_nothing() -> None:
     with ThreadPoolExecutor(2) as pool:
         planes = list(pool.map(lambda _: start(), range(2)))

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from apostille_testbed import ProcessError, binaries, instances, leftovers, processes
+from apostille_testbed.scratch import Scratch
 
 SLEEPS = ["sleep", "600"]
 
@@ -176,6 +177,28 @@ time.sleep(600)
     living.release()
     assert instances.live() == {}
     assert instances.sweep() == []
+
+
+def test_a_killed_process_leaves_no_temporary_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("APOSTILLE_CACHE", str(tmp_path / "cache"))
+    held = Scratch("held")
+    script = """
+import pathlib, time
+from apostille_testbed.scratch import Scratch
+left = Scratch("left")
+pathlib.Path("ready").write_text(f"{left.directory}\\n")
+time.sleep(600)
+"""
+    run_and_be_killed(tmp_path, script)
+    left = Path((tmp_path / "ready").read_text().strip())
+    assert left.exists()
+
+    assert instances.sweep() == []
+
+    assert not left.exists()
+    assert held.directory.exists()
+    held.close()
+    assert not held.directory.exists()
 
 
 def test_links_of_a_killed_pod_go_and_those_of_others_stay(tmp_path: Path) -> None:

@@ -98,6 +98,7 @@ def test_up_after_a_kill_clears_what_was_left(testbed: Testbed) -> None:
         testbed("down", "--all")
 
 
+@pytest.mark.e2e
 def test_down_leaves_what_belongs_to_a_program(testbed: Testbed) -> None:
     with start(id="mine") as mine:
         testbed("down", "--all")

@@ -7,7 +7,6 @@ import contextlib
 import json
 import logging
 import os
-import shutil
 import socket
 import subprocess
 import sys
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from apostille_testbed.processes import MARK
+from apostille_testbed.scratch import Scratch
 
 log = logging.getLogger("apostille.testbed.pods")
 INSIDE = Path(__file__).with_name("inside.py")
@@ -275,7 +275,8 @@ def decide(problem: str | None) -> Isolation:
 
 async def detect() -> Isolation:
     """Finds out by making a pod and running `true` in it."""
-    folder = Path(tempfile.mkdtemp(prefix="apostille-pod-probe-"))
+    scratch = Scratch("pod-probe")
+    folder = scratch.directory
     shape = Shape(folder / "pod", folder / "logs", "probe", "", "198.19.255.254", {"m": "mode=777"}, True)
     problem = None
     try:
@@ -291,5 +292,5 @@ async def detect() -> Isolation:
     except (SandboxError, OSError) as error:
         problem = str(error)
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        scratch.close()
     return decide(problem)

@@ -23,7 +23,8 @@ from apostille.core.selection import probe_warning
 from apostille.core.settings import InjectionSettings
 from apostille.kube.client import ApiError, Client
 from apostille.kube.connection import Connection
-from apostille.telemetry import health, metrics
+from apostille.telemetry import metrics
+from apostille.telemetry.health import listen
 
 log = logging.getLogger(__name__)
 
@@ -172,7 +173,7 @@ async def serve(
         tasks = [asyncio.create_task(declared.run()), asyncio.create_task(_reload(context, certificate, key))]
         runner = web.AppRunner(server.application(), access_log=None)
         await runner.setup()
-        await web.SockSite(runner, health.listen(host, port), ssl_context=context).start()
+        await web.SockSite(runner, listen(host, port), ssl_context=context).start()
         log.info("serving", extra={"port": port})
         stopping = asyncio.create_task(stop.wait())
         done, _ = await asyncio.wait([stopping, *tasks], return_when=asyncio.FIRST_COMPLETED)

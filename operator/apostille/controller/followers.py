@@ -30,8 +30,8 @@ class Followers:
         """Service accounts with injected pods whose bindings are not what those pods were last told."""
         carrying = self._state.pods.carrying()
         now = {account: _version(self._live(account)) for account in carrying}
-        changed = [account for account in carrying if self._told.get(account, ()) != now[account]]
-        # Whoever is not there any more has nothing to be told; a pod that comes is looked at when it comes.
+        # Whoever is new here was told what held when its pod came, which may have changed since.
+        changed = [account for account in carrying if self._told.get(account) != now[account]]
         self._told = now
         return changed
 

@@ -109,8 +109,10 @@ def _trust_enforced(resolved: ResolvedTrust, facts: TrustFacts) -> Condition:
         return Condition("Enforced", "False", Reason.ACTIVATING, "the policies are not in force in the API server yet")
     if mode == "Warn":
         return Condition("Enforced", "False", Reason.WARN, "undeclared users of the audience get a warning")
-    if facts.foreign and not trust.spec.enforcement.force:
-        shown = ", ".join(f"{namespace} ({pods})" for namespace, pods in list(facts.foreign.items())[:5])
+    if protection.spared:
+        shown = ", ".join(f"{namespace} ({facts.foreign.get(namespace, 0)})" for namespace in protection.spared[:5])
+        if (more := len(protection.spared) - 5) > 0:
+            shown += f" and {more} more"
         return Condition(
             "Enforced", "False", Reason.FOREIGN_USERS,
             f"not enforced in namespaces whose pods use the audience without a binding: {shown}; bind or remove them, "

@@ -112,7 +112,7 @@ class FederationTrustSpec(Struct, frozen=True, forbid_unknown_fields=True, renam
     allow: Annotated[
         tuple[Allow, ...],
         doc(
-            "allow lists who may bind, and to what. Nothing omitted means everything: empty allows nobody.",
+            "allow lists who may bind, and to what. What it does not name is not allowed; empty allows nobody.",
             max_length=256,
         ),
         ATOMIC,

@@ -96,7 +96,9 @@ class WorkloadBindingStatus(Struct, omit_defaults=True, rename="camel"):
 
     observed_generation: Observed = 0
     conditions: Conditions = []
-    phase: Annotated[str, doc("phase is NotYet, Live or Ended.", max_length=16)] = ""
+    phase: Annotated[
+        str, doc("phase is NotYet, Live or Ended; absent while the binding is refused.", max_length=16)
+    ] = ""
     next_change: Annotated[Time | None, doc("nextChange is when time alone will change something.")] = None
     subjects: Annotated[
         list[Annotated[str, Meta(max_length=512)]],

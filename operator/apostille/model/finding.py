@@ -9,7 +9,7 @@ from typing import Literal
 
 from apostille.model.names import DOCS
 
-EnforcedIn = Literal["webhook", "policy", "lint"]
+EnforcedIn = Literal["webhook", "policy", "status", "lint"]
 
 
 class Severity(StrEnum):
@@ -22,13 +22,18 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One entry of the catalogue. ``slug`` is the reference's name, ``remedy`` says what to do, in the imperative."""
+    """One entry of the catalogue. ``slug`` is the reference's name, ``remedy`` says what to do, in the imperative.
+
+    ``why`` stands on the rule's page. ``enforced_in``: webhook, what the kinds' admission refuses or warns of; policy,
+    what the API server refuses by itself; status, what only shows over all bindings of a trust; lint, offline.
+    """
 
     id: str
     slug: str
     severity: Severity
     title: str
     remedy: str
+    why: str
     enforced_in: tuple[EnforcedIn, ...] = ("webhook", "lint")
 
     def at(self, path: str, message: str, remedy: str = "") -> Finding:

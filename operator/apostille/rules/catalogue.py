@@ -1,4 +1,4 @@
-"""The generic rules. A party's own rules stand in its folder; ``apostille.kinds.registry`` joins them."""
+"""The generic rules. A party's own rules stand in its folder; ``apostille.parties.registry`` joins them."""
 
 from __future__ import annotations
 
@@ -7,81 +7,113 @@ from apostille.model.finding import Rule, Severity
 AUD_EMPTY = Rule(
     "APO101", "X-AUD-EMPTY", Severity.DENY, "The audience is empty",
     "Name the one receiver; without an audience the token is a credential of this cluster's API server",
+    "A token that is requested without an audience is a credential of this cluster's API server: whoever receives "
+    "it can act in the cluster as the service account.",
 )  # fmt: skip
 AUD_APISERVER = Rule(
     "APO102", "X-AUD-APISERVER", Severity.DENY, "The audience is the API server's own",
     "Choose an audience that only the relying party accepts; the receiver could otherwise act in this cluster",
+    "The API server accepts tokens for its own audiences and for its issuer, under several spellings. A relying "
+    "party that receives such a token, or reads it in a log, can act in this cluster as the workload.",
 )  # fmt: skip
 AUD_WILDCARD = Rule(
     "APO103", "X-AUD-WILDCARD", Severity.DENY, "The audience is a pattern or not a plain string",
     "Write one exact audience of at most 255 printable characters, without *, ? or spaces",
+    "An audience is compared byte for byte, by the API server and by every relying party. A pattern is never "
+    "expanded, and a space or a control character makes two strings that look alike differ.",
 )  # fmt: skip
 AUD_MULTI = Rule(
     "APO104", "X-AUD-MULTI", Severity.DENY, "One token for several audiences",
     "Request one token for each receiver: each of them could replay a shared one to the others",
+    "Each receiver of a token that names several can present it to the others and is then taken for the workload.",
     ("policy", "lint"),
 )  # fmt: skip
 AUD_FOREIGN = Rule(
     "APO105", "X-AUD-FOREIGN", Severity.DENY, "The audience belongs to another kind of party",
     "Use an audience of the declared relying party",
+    "The token would be of no use to the declared party and of use to the one that owns the audience, with whom "
+    "nothing was agreed.",
 )  # fmt: skip
 AUD_SHARED = Rule(
     "APO106", "X-AUD-SHARED", Severity.DENY, "Two trusts share an audience and a service account",
     "Give each trust an audience of its own, or set spec.sharedAudience: true on both: "
     "ending one binding then does not cut off the other",
+    "The API server grants tokens per service account and audience. While the binding of one trust lives, the "
+    "token of the other's ended binding is refreshed too: nothing is cut off.",
 )  # fmt: skip
 AUD_COMMON = Rule(
     "APO107", "X-AUD-SHARED", Severity.WARN, "The audience is a vendor's default that others use too",
     "Prefer an audience of this trust's own, such as https://NAME.sts.example",
+    "Tokens for a vendor's default audience are accepted by every trust of that vendor in every cluster, and "
+    "other tools in this cluster use it as well: enforcing it, or ending it, touches them.",
 )  # fmt: skip
 SUB_WILDCARD = Rule(
     "APO201", "X-SUB-WILDCARD", Severity.DENY, "A subject is a pattern",
     "List namespaces and service accounts by their exact names",
+    "Nothing expands a pattern, so it would silently match nothing; if something did, whoever may create a "
+    "namespace or a service account could choose an identity.",
 )  # fmt: skip
 SUB_DEFAULT = Rule(
     "APO202", "X-SUB-DEFAULT", Severity.DENY, "The service account is `default`",
     "Give the workload a service account of its own: every pod that names none runs as `default`",
+    "Every pod that names no service account runs as `default`: each of them would have the identity.",
 )  # fmt: skip
 SUB_SYSTEM = Rule(
     "APO203", "X-SUB-SYSTEM-NS", Severity.DENY, "The namespace belongs to the system",
     "Bind workloads of application namespaces only",
+    "Pods of system namespaces have rights over the whole cluster and over the admission that guards it; an "
+    "identity bound there is within reach of whatever runs beside them.",
 )  # fmt: skip
 LIFE = Rule(
     "APO301", "X-LIFE", Severity.DENY, "The token's lifetime is out of bounds",
     "Choose 600 to 86400 seconds and stay within the trust's ceiling",
+    "The API server issues no token for less than 600 seconds, and a token of more than a day outlives every "
+    "review of who should have it. The trust's ceiling is what its owner agreed to.",
 )  # fmt: skip
 LIFE_LONG = Rule(
     "APO302", "X-LIFE", Severity.WARN, "The token lives longer than an hour",
     "An ended binding stops the refresh of a token, never a token that is out: prefer 3600 seconds or less",
+    "Ending a binding stops the refresh of its token. A token that is already out is accepted by the relying "
+    "party until it expires.",
 )  # fmt: skip
 LIFE_3607 = Rule(
     "APO303", "X-LIFE", Severity.DENY, "3607 seconds is the API server's mark for extended tokens",
     "Choose 3600: the API server stretches tokens of exactly 3607 seconds to a year for its own audience",
+    "Kubernetes asks for exactly 3607 seconds where it wants a token that the API server may stretch to a year. "
+    "For another audience this has no effect, but it hides what was meant.",
 )  # fmt: skip
 NOT_ALLOWED = Rule(
     "APO401", "X-CONFUSED-TARGET", Severity.DENY, "The trust does not allow this",
     "Ask the owner of the trust to name it in spec.allow, or use one that is named",
+    "A trust allows what its owner wrote down, and nothing else: otherwise whoever may create a WorkloadBinding "
+    "in any namespace could take on any identity that the relying party would hand out.",
 )  # fmt: skip
 
 TOKEN_UNGRANTED = Rule(
     "APO501", "X-TOKEN-UNGRANTED", Severity.DENY, "No live binding grants a token for this audience",
     "Declare a WorkloadBinding for the service account, or see why it ended: kubectl get wbind",
+    "Under an enforced trust only declared bindings get tokens for its audience; this is also what an ended "
+    "binding meets. The rule holds in the API server itself, also while Apostille is down.",
     ("policy",),
 )  # fmt: skip
 TOKEN_UNBOUND = Rule(
     "APO502", "X-TOKEN-UNBOUND", Severity.DENY, "The token is not bound to a pod",
     "Take the token from the pod's projected volume, or bind the request to a pod: a token that is bound to nothing "
     "outlives whatever it was made for",
+    "A token that is bound to a pod ends with the pod. A request that is bound to nothing may ask for years, with "
+    "no way to take the token back.",
     ("policy",),
 )  # fmt: skip
 TOKEN_LONG = Rule(
     "APO503", "X-LIFE", Severity.DENY, "The token lives longer than is granted",
     "Lower expirationSeconds to at most spec.ceilings.assertionSeconds of the trust",
+    "The ceiling bounds how long a token can be used after its binding has ended.",
     ("policy",),
 )  # fmt: skip
 TOKEN_MOUNTED = Rule(
     "APO504", "X-TOKEN-DEBUG", Severity.DENY, "A debug container mounts the identity of a workload",
     "Leave out the debug container's volumeMounts: whoever may debug a pod need not be who the pod is",
+    "The right to debug a pod would otherwise be the right to be that workload at the relying party.",
     ("policy",),
 )  # fmt: skip
 

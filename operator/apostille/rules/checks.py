@@ -13,21 +13,19 @@ from apostille.rules import catalogue
 MAX_AUDIENCE = 255
 MIN_SECONDS, MAX_SECONDS, LONG_SECONDS = 600, 86400, 3600
 
-# Spellings by which an API server is known inside its cluster, whatever its flags say
-# (kubernetes.default is also the default of --api-audiences through the issuer).
-_API_SERVER = re.compile(
-    r"(https?://)?kubernetes(\.default(\.svc(\.[a-z0-9-]+(\.[a-z0-9-]+)*)?)?)?(:[0-9]+)?/*", re.IGNORECASE
-)
+# Names by which an API server is known inside its cluster, whatever its flags say: kubernetes.default.svc is also the
+# default of --api-audiences, through the issuer.
+_API_SERVER = re.compile(r"kubernetes(\.default(\.svc(\.[a-z0-9-]+(\.[a-z0-9-]+)*)?)?)?\.?(:[0-9]+)?")
 
 
 def _bare(audience: str) -> str:
     """An audience without what people vary by mistake: scheme, case, trailing slashes."""
-    return re.sub(r"^[a-z]+://", "", audience.strip().lower()).rstrip("/")
+    return re.sub(r"^[a-z][a-z0-9+.-]*://", "", audience.strip().lower()).rstrip("/")
 
 
 def is_api_server(audience: str, issuer: Issuer | None) -> bool:
     """Whether a token for this audience would be accepted by this cluster's API server, in any spelling."""
-    if _API_SERVER.fullmatch(audience.strip()):
+    if _API_SERVER.fullmatch(_bare(audience)):
         return True
     own = {*issuer.api_audiences, issuer.url} if issuer else set()
     return _bare(audience) in {_bare(value) for value in own}

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -20,6 +18,7 @@ from apostille_testbed.parties.aws.sessions import Sessions
 from apostille_testbed.parties.aws.sts import Attempt, TokenService, read_form
 from apostille_testbed.parties.serving import Reply, Request, Server
 from apostille_testbed.parties.tls import Authority
+from apostille_testbed.scratch import Scratch
 
 # Faults by code: HTTP status and message (cloud-trust §3.3; AWS "Common errors").
 _FAULTS: Mapping[str, tuple[int, str]] = {
@@ -81,8 +80,8 @@ class AWSParty:
         key_cooldown: float = 5.0,
         key_max_age: float = 300.0,
     ) -> None:
-        self._temporary = None if directory else Path(tempfile.mkdtemp(prefix="apostille-aws-"))
-        self._directory = directory or self._temporary or Path()
+        self._scratch = None if directory else Scratch("aws")
+        self._directory = directory or (self._scratch.directory if self._scratch else Path())
         self._bind, self._clock = bind, clock
         self._domain = "amazonaws.com.cn" if region.startswith("cn-") else "amazonaws.com"
         self._region = region
@@ -158,8 +157,8 @@ class AWSParty:
         """Stops for good and removes buckets and temporary files."""
         self._server.close()
         self._buckets.clear()
-        if self._temporary:
-            shutil.rmtree(self._temporary, ignore_errors=True)
+        if self._scratch:
+            self._scratch.close()
 
     def _service_hosts(self) -> tuple[str, ...]:
         regional = f"{self._region}.{self._domain}"

@@ -17,31 +17,45 @@ DEFAULT_AUDIENCE = "sts.amazonaws.com"
 TARGET_FORM = Rule(
     "AWS101", "AWS-TARGET-FORM", Severity.BROKEN, "The target is not a role ARN",
     "Write arn:PARTITION:iam::ACCOUNT:role/NAME, for example arn:aws:iam::123456789012:role/payments-reader",
+    "AWS knows the role by its full ARN; anything else can never be assumed.",
 )  # fmt: skip
 TARGET_ACCOUNT = Rule(
     "AWS102", "AWS-TARGET-ACCOUNT", Severity.DENY, "The role belongs to another account or partition",
     "Use a role of the trust's account, or declare a FederationTrust for the other account",
+    "A trust speaks of one account in one partition. The provider and the trust policies that are rendered for it "
+    "do not exist in another.",
 )  # fmt: skip
 POLICY_SIZE = Rule(
     "AWS201", "AWS-POLICY-SIZE", Severity.BROKEN, "A trust policy would be longer than IAM takes",
     "Spread the service accounts over several roles, or have the account's quota raised",
+    "IAM refuses a trust policy that is longer than the account's quota (2048 characters unless raised), and the "
+    "roles that are set up already would fall behind.",
+    ("status", "lint"),
 )  # fmt: skip
 ISSUER_FORM = Rule(
     "AWS202", "AWS-ISSUER-MISMATCH", Severity.BROKEN, "AWS cannot use this issuer URL",
     "Serve the cluster's issuer under an https URL without port, query or fragment, of at most 255 characters",
+    "IAM takes an issuer only as an https URL with a lower-case host and without port, user, query or fragment "
+    "(CreateOpenIDConnectProvider).",
 )  # fmt: skip
 ISSUER_PRIVATE = Rule(
     "AWS203", "X-ISSUER-PRIVATE", Severity.BROKEN, "AWS cannot reach the issuer",
     "Publish discovery document and keys under a public host, and set --service-account-issuer (and "
     "--service-account-jwks-uri) to it",
+    "STS fetches the issuer's discovery document and keys from the internet on every exchange that it has no keys "
+    "for. It has no other way to learn them.",
 )  # fmt: skip
 ROLE_NAME = Rule(
     "AWS204", "AWS-ROLE-NAME", Severity.BROKEN, "Two roles have the same name",
     "Bind only one of them: the name of a role is unique in its account, whatever its path and case",
+    "IAM holds one role of a name, whatever path and case it is written with: the second of the two documents "
+    "would overwrite the first, or be refused.",
+    ("status", "lint"),
 )  # fmt: skip
 SUBJECT_LONG = Rule(
     "AWS205", "AWS-SUBJECT-LONG", Severity.BROKEN, "The subject is longer than STS takes",
     "Choose shorter names: system:serviceaccount:NAMESPACE:NAME may have at most 255 characters",
+    "STS takes a subject of at most 255 characters (SubjectFromWebIdentityToken); the exchange would always fail.",
 )  # fmt: skip
 RULES: tuple[Rule, ...] = (
     TARGET_FORM, TARGET_ACCOUNT, POLICY_SIZE, ISSUER_FORM, ISSUER_PRIVATE, ROLE_NAME, SUBJECT_LONG,
