@@ -1,7 +1,7 @@
-"""Builds the pinned Kubernetes programs from their Go modules into the cache.
+"""Builds the pinned programs from their Go modules into the cache.
 
-``go/kubernetes/go.mod`` fixes every module and ``go.sum`` its content. Go's own build cache keeps each package as soon
-as it is compiled: a build that was killed goes on where it was.
+In each folder of ``go/``, ``go.mod`` fixes every module and ``go.sum`` its content. Go's own build cache keeps each
+package as soon as it is compiled: a build that was killed goes on where it was.
 """
 
 from __future__ import annotations
@@ -14,18 +14,21 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from apostille_testbed import processes
-from apostille_testbed.binaries import KUBERNETES
+from apostille_testbed.binaries import HELM, KUBERNETES
 from apostille_testbed.cache import Entry
 from apostille_testbed.golang import BuildError, Toolchain, environment, toolchain
 from apostille_testbed.progress import Console, Say, Work, clock, span
 
 __all__ = ["BuildError", "build", "entry"]
 
-MODULE = Path(__file__).with_name("go") / "kubernetes"
-"""The folder of go.mod and go.sum."""
+_GO = Path(__file__).with_name("go")
+
+MODULE = _GO / "kubernetes"
+"""The folder of go.mod and go.sum of Kubernetes."""
 
 # Measured on two cores, on the fastest and the slowest machine: a package, and linking.
 _PACKAGE_SECONDS = (0.09, 0.22)
@@ -36,68 +39,116 @@ _GROWTH = 1.15
 _SAYS_LITTLE = 0.3
 
 
+@dataclass(frozen=True)
+class Source:
+    """What a program is built from, and how one knows that it is the right one."""
+
+    module: Path
+    """The folder of go.mod and go.sum."""
+    package: str
+    version: str
+    variables: tuple[tuple[str, str], ...]
+    """Variables of packages that the linker sets: without its version a program takes itself for a development one."""
+    ask: tuple[str, ...]
+    """The arguments with which it prints its version."""
+    answer: str
+
+    @property
+    def ldflags(self) -> str:
+        """Flags for the linker."""
+        return " ".join(["-s", "-w", *(f"-X {variable}={value}" for variable, value in self.variables)])
+
+
 def build(name: str, say: Say | None = None) -> Path:
     """The program ``name`` from the cache, with its sum checked; built first where it is missing or damaged.
 
     Args:
-        name: ``kube-apiserver`` or ``kube-controller-manager``.
+        name: one of `binaries.PROGRAMS`, or ``helm``.
         say: takes lines of progress; default: standard error.
 
     Raises:
         BuildError: Go failed; what it had compiled is kept for the next try.
     """
     report = say or Console()
-    go = _toolchain(report)
+    go = _toolchain(source(name), report)
     return entry(name, go).make(lambda work: _build(name, go, work, report), report) / name
 
 
 def entry(name: str, go: Toolchain | None = None) -> Entry:
     """The cache entry of a program: its key is everything that decides what is built."""
-    go = go or _toolchain(lambda _: None)
+    of = source(name)
+    go = go or _toolchain(of, lambda _: None)
     return Entry(
         name,
         {
             "program": name,
-            "version": KUBERNETES,
-            "go.mod": (MODULE / "go.mod").read_text(),
-            "go.sum": (MODULE / "go.sum").read_text(),
-            "ldflags": _ldflags(),
+            "version": of.version,
+            "go.mod": (of.module / "go.mod").read_text(),
+            "go.sum": (of.module / "go.sum").read_text(),
+            "ldflags": of.ldflags,
             "go": go.series,
             "platform": f"{sys.platform}/{platform.machine()}",
         },
-        # Two programs share most packages: built one after the other, the second finds them.
-        lock="kubernetes",
+        # Two programs of a module share most packages: built one after the other, the second finds them.
+        lock=of.module.name,
     )
 
 
-def _toolchain(say: Say) -> Toolchain:
-    match = re.search(r"^go (\S+)$", (MODULE / "go.mod").read_text(), re.MULTILINE)
+def source(name: str) -> Source:
+    """What the program ``name`` is built from."""
+    if name == "helm":
+        return _helm()
+    major, minor, _ = KUBERNETES.removeprefix("v").split(".")
+    variables = {}
+    for package in ("k8s.io/client-go/pkg/version", "k8s.io/component-base/version"):
+        variables[f"{package}.gitVersion"] = KUBERNETES
+        variables[f"{package}.gitMajor"], variables[f"{package}.gitMinor"] = major, minor
+    return Source(
+        module=MODULE,
+        package=f"k8s.io/kubernetes/cmd/{name}",
+        version=KUBERNETES,
+        variables=tuple(variables.items()),
+        ask=("--version",),
+        answer=f"Kubernetes {KUBERNETES}",
+    )
+
+
+def _helm() -> Source:
+    major, minor, _ = KUBERNETES.removeprefix("v").split(".")
+    # What `helm template` and `helm lint` take for the cluster's version.
+    assumed = [
+        (f"helm.sh/helm/v3/pkg/{package}.k8sVersion{part}", number)
+        for package in ("lint/rules", "chartutil")
+        for part, number in (("Major", major), ("Minor", minor))
+    ]
+    return Source(
+        module=_GO / "helm",
+        package="helm.sh/helm/v3/cmd/helm",
+        version=HELM,
+        variables=(("helm.sh/helm/v3/internal/version.version", HELM), *assumed),
+        ask=("version", "--template={{.Version}}"),
+        answer=HELM,
+    )
+
+
+def _toolchain(of: Source, say: Say) -> Toolchain:
+    match = re.search(r"^go (\S+)$", (of.module / "go.mod").read_text(), re.MULTILINE)
     assert match is not None, "go.mod has no go directive"
     return toolchain(match[1], say)
 
 
-def _ldflags() -> str:
-    # Without its version the server calls itself v0.0.0-master, and clients believe that it can do nothing.
-    major, minor, _ = KUBERNETES.removeprefix("v").split(".")
-    flags = ["-s", "-w"]
-    for package in ("k8s.io/client-go/pkg/version", "k8s.io/component-base/version"):
-        flags += [f"-X {package}.gitVersion={KUBERNETES}"]
-        flags += [f"-X {package}.gitMajor={major}", f"-X {package}.gitMinor={minor}"]
-    return " ".join(flags)
-
-
 def _build(name: str, go: Toolchain, work: Path, say: Say) -> None:
+    of = source(name)
     program = go.program(say)
-    say(f"{name} {KUBERNETES}: building with Go {go.version} ({program})")
-    source = work / "source"
-    shutil.copytree(MODULE, source)
-    flags = ["-mod=readonly", "-trimpath", f"-ldflags={_ldflags()}"]
-    package = f"k8s.io/kubernetes/cmd/{name}"
+    say(f"{name} {of.version}: building with Go {go.version} ({program})")
+    module = work / "source"
+    shutil.copytree(of.module, module)
+    flags = ["-mod=readonly", "-trimpath", f"-ldflags={of.ldflags}"]
 
     resolving = Work(say, name)
     listing = _run(
         "resolve",
-        [program, "list", *flags, "-deps", "-f", "{{if .Stale}}{{.ImportPath}}{{end}}", package],
+        [program, "list", *flags, "-deps", "-f", "{{if .Stale}}{{.ImportPath}}{{end}}", of.package],
         work,
         lambda _: resolving.tick(lambda: f"fetching modules, {clock(resolving.elapsed)} elapsed, usually 10–60 s"),
     )
@@ -112,12 +163,12 @@ def _build(name: str, go: Toolchain, work: Path, say: Say) -> None:
         say(f"{name}: compiling {stale:,} packages, usually {usually} on {cores} cores")
     _run(
         "compile",
-        [program, "build", "-v", *flags, "-o", work / name, package],
+        [program, "build", "-v", *flags, "-o", work / name, of.package],
         work,
         lambda log: compiling.tick(lambda: _progress(log, stale, compiling.elapsed, usually)),
     )
-    _check(name, work / name)
-    shutil.rmtree(source)
+    _check(name, of, work / name)
+    shutil.rmtree(module)
     for file in work.glob("*.log"):
         file.unlink()
     compiling.done(f"built in {clock(resolving.elapsed)}")
@@ -147,7 +198,7 @@ def _run(phase: str, argv: list[str | Path], work: Path, tick: Callable[[Path], 
         running.kill()
 
 
-def _check(name: str, program: Path) -> None:
-    done = subprocess.run([program, "--version"], capture_output=True, text=True, check=False)
-    if done.stdout.strip() != f"Kubernetes {KUBERNETES}":
-        raise BuildError(f"{name} calls itself {done.stdout.strip()!r}, not {KUBERNETES}")
+def _check(name: str, of: Source, program: Path) -> None:
+    done = subprocess.run([program, *of.ask], capture_output=True, text=True, check=False)
+    if done.stdout.strip() != of.answer:
+        raise BuildError(f"{name} calls itself {done.stdout.strip()!r}, not {of.answer!r}")
