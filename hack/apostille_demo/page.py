@@ -48,7 +48,7 @@ class Page:
 
     def output(self, lines: Iterable[str]) -> None:
         """What a command printed: tables with narrower gaps where they need it, prose wrapped, other lines cut."""
-        room = self._width - len(_INDENT)
+        room = WIDTH - len(_INDENT)  # also where the terminal is narrower: what is cut is lost, what wraps is not
         for line in squeeze(list(lines), room):
             if len(line) > room and _is_prose(line):
                 self._wrapped(line, _INDENT, _INDENT * 2)
@@ -63,7 +63,7 @@ class Page:
     def difference(self, lines: Iterable[str]) -> None:
         """Lines that begin with ``+`` or a blank; the added ones in green."""
         for line in lines:
-            text = cut(line, self._width - len(_INDENT))
+            text = cut(line, WIDTH - len(_INDENT))
             self._write(_INDENT + (self._style(text, _GREEN) if line.startswith("+") else self._style(text, _DIM)))
 
     def note(self, text: str) -> None:

@@ -245,7 +245,7 @@ def afterwards(scene: Scene, minutes: float, seconds: float) -> None:
     page.line(f'  eval "$(hack/demo env{scene.argument})"')
     for number, (text, commands) in enumerate(_things(scene), 1):
         page.line()
-        page.note(f"{number}. {text}")
+        page.progress(f"{number}. {text}")
         for command in commands:
             page.line(f"  {command}")
     page.heading(f"It took {seconds:.0f} s, and stays up for {minutes:g} minutes")

@@ -1,4 +1,4 @@
-"""The testbed: a real control plane, relying parties that judge as their vendors do, and a runner for pods.
+"""The testbed: a real control plane and node, relying parties that judge as their vendors do, and a runner for pods.
 
 For tests and the demo only; nothing of the product imports it.
 """
@@ -12,6 +12,7 @@ from apostille_testbed.client import APIError
 from apostille_testbed.control_plane import ControlPlane, KubectlError, control_plane
 from apostille_testbed.installation import Installation
 from apostille_testbed.instances import InstanceInUse
+from apostille_testbed.node import Node, NodeUnavailable, node
 from apostille_testbed.processes import ProcessError
 
 if TYPE_CHECKING:
@@ -23,8 +24,11 @@ __all__ = [
     "Installation",
     "InstanceInUse",
     "KubectlError",
+    "Node",
+    "NodeUnavailable",
     "ProcessError",
     "control_plane",
+    "node",
     "party",
     "pod_runner",
 ]

@@ -1,4 +1,4 @@
-"""Where the programs of the control plane are; Kubernetes is pinned to one version."""
+"""Where the programs of the control plane and the node are; Kubernetes and Helm are pinned to one version each."""
 
 from __future__ import annotations
 
@@ -13,10 +13,18 @@ from pathlib import Path
 from apostille_testbed.progress import Console, Say
 
 KUBERNETES = "v1.37.2"
-"""The version of kube-apiserver and kube-controller-manager; no other is used."""
+"""The version of all of Kubernetes; no other is used."""
 
-PROGRAMS = ("kube-apiserver", "kube-controller-manager")
-"""What `kubernetes` knows, in the order in which it is best built."""
+CONTROL_PLANE = ("kube-apiserver", "kube-controller-manager")
+"""What a control plane needs, in the order in which it is best built."""
+
+NODE = ("kube-proxy", "kube-scheduler", "kubelet")
+"""What a node needs besides."""
+
+PROGRAMS = (*CONTROL_PLANE, *NODE)
+"""What `kubernetes` knows."""
+
+HELM = "v3.22.0"
 
 _found: dict[str, Path] = {}
 
@@ -29,6 +37,15 @@ def kubernetes(name: str, say: Say | None = None) -> Path:
     if name not in _found:
         _found[name] = installed(name, say) or _built(name, say)
     return _found[name]
+
+
+def helm(say: Say | None = None) -> Path:
+    """Helm in exactly the version `HELM`, from PATH, else built into the cache. Raises BuildError."""
+    if "helm" not in _found:
+        there = shutil.which("helm")
+        right = there is not None and _version(there, "version", "--template={{.Version}}") == HELM
+        _found["helm"] = Path(there) if there and right else _built("helm", say)
+    return _found["helm"]
 
 
 def installed(name: str, say: Say | None = None) -> Path | None:
@@ -74,9 +91,11 @@ def _built(name: str, say: Say | None) -> Path:
     return build.build(name, say)
 
 
-def _version(program: str) -> str:
+def _version(program: str, *arguments: str) -> str:
     try:
-        done = subprocess.run([program, "--version"], capture_output=True, text=True, check=False, timeout=30)
+        done = subprocess.run(
+            [program, *(arguments or ["--version"])], capture_output=True, text=True, check=False, timeout=30
+        )
     except OSError:
         return ""
     return done.stdout.strip()

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from apostille_testbed import processes
-from apostille_testbed.binaries import KUBERNETES
+from apostille_testbed.binaries import HELM, KUBERNETES
 from apostille_testbed.cache import Entry
 from apostille_testbed.golang import BuildError, Toolchain, environment, toolchain
 from apostille_testbed.progress import Console, Say, Work, clock, span
@@ -102,7 +102,9 @@ def entry(name: str, go: Toolchain | None = None, of: Source | None = None) -> E
 
 
 def source(name: str) -> Source:
-    """What the program ``name`` of `binaries.PROGRAMS` is built from."""
+    """What a program of `binaries.PROGRAMS`, or ``helm``, is built from."""
+    if name == "helm":
+        return _helm()
     major, minor, _ = KUBERNETES.removeprefix("v").split(".")
     variables = {}
     for package in ("k8s.io/client-go/pkg/version", "k8s.io/component-base/version"):
@@ -115,6 +117,24 @@ def source(name: str) -> Source:
         variables=tuple(variables.items()),
         ask=("--version",),
         answer=f"Kubernetes {KUBERNETES}",
+    )
+
+
+def _helm() -> Source:
+    major, minor, _ = KUBERNETES.removeprefix("v").split(".")
+    # What `helm template` and `helm lint` take for the cluster's version.
+    assumed = [
+        (f"helm.sh/helm/v3/pkg/{package}.k8sVersion{part}", number)
+        for package in ("lint/rules", "chartutil")
+        for part, number in (("Major", major), ("Minor", minor))
+    ]
+    return Source(
+        module=GO / "helm",
+        package="helm.sh/helm/v3/cmd/helm",
+        version=HELM,
+        variables=(("helm.sh/helm/v3/internal/version.version", HELM), *assumed),
+        ask=("version", "--template={{.Version}}"),
+        answer=HELM,
     )
 
 

@@ -16,10 +16,11 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from apostille_testbed import binaries, instances, processes
-from apostille_testbed.control_plane import environment, launch
+from apostille_testbed import binaries, chart, instances, processes
+from apostille_testbed.control_plane import ControlPlane, environment, launch
 from apostille_testbed.golang import BuildError
 from apostille_testbed.installation import Installation
+from apostille_testbed.node import lane as node_lane
 from apostille_testbed.progress import Console
 
 _DEFAULT = "testbed"
@@ -30,7 +31,10 @@ _LOG = "up.log"
 
 _DESCRIPTION = f"""\
 A real Kubernetes {binaries.KUBERNETES} control plane on this machine: etcd and kube-apiserver, on request
-kube-controller-manager. No container, no root, nothing outside the cache folder."""
+kube-controller-manager. No container, no root, nothing outside the cache folder.
+
+With --node also a real node that runs pods: kubelet, kube-proxy, containerd. That needs root, once a few Debian
+packages, and a cgroup; all else it does lies in namespaces that go with it. One node runs on a machine at a time."""
 
 _EXAMPLES = """\
 examples:
@@ -38,6 +42,8 @@ examples:
   eval "$(hack/testbed env)"; kubectl get ns   use it
   hack/testbed up --apostille                  the same with Apostille running in it
   hack/testbed up other --controller-manager   a second one beside it
+  hack/testbed up --node                       one whose pods really run
+  hack/testbed image                           build Apostille's images for it
   hack/testbed status                          what runs, and whether it answers
   hack/testbed down                            stop it and remove all of it
 
@@ -60,7 +66,9 @@ def main(arguments: Sequence[str]) -> int:
     except instances.InstanceInUse as error:
         say(f"testbed: {error}")
         return _IN_USE
-    except (_Refused, BuildError, processes.ProcessError, ValueError, OSError) as error:
+    except (
+        _Refused, BuildError, chart.HelmError, node_lane.NodeUnavailable, processes.ProcessError, ValueError, OSError,
+    ) as error:  # fmt: skip
         say(f"testbed: {error}")
         return 1
     except KeyboardInterrupt:
@@ -74,13 +82,21 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     build = commands.add_parser("build", help="have the programs ready; builds what is missing (minutes, once)")
-    build.add_argument("programs", nargs="*", metavar="PROGRAM", help=f"default: {' '.join(binaries.PROGRAMS)}")
+    build.add_argument("programs", nargs="*", metavar="PROGRAM", help=f"default: {' '.join(binaries.CONTROL_PLANE)}")
+    build.add_argument("--node", action="store_true", help="also what a node needs: programs, packages, images")
     build.set_defaults(command=_build)
+
+    image = commands.add_parser("image", help="build Apostille's images, and load them where a node runs")
+    image.set_defaults(command=_image)
+
+    manifest = commands.add_parser("manifest", help="write hack/manifests from the chart")
+    manifest.set_defaults(command=_manifest)
 
     up = commands.add_parser("up", help="start a control plane in the background; does nothing when it runs")
     up.add_argument("id", nargs="?", default=_DEFAULT, help="its name, a DNS label (default: %(default)s)")
     up.add_argument("--controller-manager", action="store_true", help="run kube-controller-manager too")
     up.add_argument("--apostille", action="store_true", help="install Apostille in it and run its two processes")
+    up.add_argument("--node", action="store_true", help="run a real node too, and kube-controller-manager")
     up.add_argument("--apiserver-arg", action="append", default=[], metavar="FLAG", help="a flag of kube-apiserver")
     up.add_argument("--foreground", action="store_true", help="stay, and stop it on Ctrl-C")
     up.add_argument("--log", help=argparse.SUPPRESS)  # what it writes once it runs, in the instance's directory
@@ -102,15 +118,38 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _build(options: argparse.Namespace, say: Console) -> None:
-    for name in options.programs or binaries.PROGRAMS:
-        if name not in binaries.PROGRAMS:
-            raise _Refused(f"there is no program {name}; there are {', '.join(binaries.PROGRAMS)}")
-        say(f"{name}: {binaries.kubernetes(name, say)}")
+    known = (*binaries.PROGRAMS, "helm")
+    default = known if options.node else binaries.CONTROL_PLANE
+    if options.node:
+        node_lane.prepare(say)
+    for name in options.programs or default:
+        if name not in known:
+            raise _Refused(f"there is no program {name}; there are {', '.join(known)}")
+        say(f"{name}: {binaries.helm(say) if name == 'helm' else binaries.kubernetes(name, say)}")
+
+
+def _image(options: argparse.Namespace, say: Console) -> None:
+    from apostille_testbed.node import images
+
+    built = images.images(say)
+    loaded = [state for state in instances.live().values() if state.get("node")]
+    for archive in (built.apostille, built.exchange):
+        say(f"{archive}")
+        for state in loaded:
+            say(f"{node_lane.load(state, archive)} is in {state['id']}")
+
+
+def _manifest(options: argparse.Namespace, say: Console) -> None:
+    binaries.helm(say)
+    chart.MANIFEST.write_text(chart.manifest())
+    say(f"wrote {chart.MANIFEST}")
 
 
 def _up(options: argparse.Namespace, say: Console) -> None:
     instances.check(options.id)
-    for name in binaries.PROGRAMS if options.controller_manager else binaries.PROGRAMS[:1]:
+    if options.node:
+        node_lane.prepare(say)
+    for name in binaries.CONTROL_PLANE if options.controller_manager else binaries.CONTROL_PLANE[:1]:
         binaries.kubernetes(name, say)
     for left in instances.sweep():
         say(f"cleared {left}, which a killed run left")
@@ -121,6 +160,7 @@ def _up(options: argparse.Namespace, say: Console) -> None:
     if state is None:
         state = _published(options.id, options.apostille)
         for wanted, has, what in (
+            (options.node, state.get("node"), "a node"),
             (options.controller_manager, state["controller_manager"], "a controller manager"),
             (options.apostille, state.get("apostille"), "Apostille"),
         ):
@@ -139,6 +179,10 @@ def _start_detached(options: argparse.Namespace, say: Console) -> dict[str, Any]
     command = [sys.executable, "-m", "apostille_testbed", "up", options.id, "--foreground", f"--log={_LOG}"]
     command += ["--controller-manager"] if options.controller_manager else []
     command += ["--apostille"] if options.apostille else []
+    if options.node:
+        command += ["--node"]
+        if holder := node_lane.busy():
+            say(f"another node runs on this machine (process {holder}), waiting for its end")
     command += [f"--apiserver-arg={flag}" for flag in options.apiserver_arg]
     with tempfile.TemporaryFile() as output:  # until it has a directory
         guardian = subprocess.Popen(
@@ -185,9 +229,7 @@ def _serve(options: argparse.Namespace, say: Console) -> None:
         signal.signal(number, lambda *_: ended.set())
     instance = instances.claim(options.id, detached=True)
     with contextlib.ExitStack() as stack:
-        running = stack.enter_context(
-            launch(instance, controller_manager=options.controller_manager, apiserver_args=options.apiserver_arg)
-        )
+        running = stack.enter_context(_launch(options, instance))
         if options.apostille:
             stack.enter_context(Installation(running))
         instance.publish(**running.describe(), apostille=options.apostille)
@@ -197,6 +239,12 @@ def _serve(options: argparse.Namespace, say: Console) -> None:
                 for stream in (1, 2):
                     os.dup2(log.fileno(), stream)
         ended.wait()
+
+
+def _launch(options: argparse.Namespace, instance: instances.Instance) -> ControlPlane:
+    if not options.node:
+        return launch(instance, controller_manager=options.controller_manager, apiserver_args=options.apiserver_arg)
+    return node_lane.launch(instance, apiserver_args=options.apiserver_arg)
 
 
 def _down(options: argparse.Namespace, say: Console) -> None:
@@ -212,6 +260,7 @@ def _down(options: argparse.Namespace, say: Console) -> None:
         else:
             _stop(identity, live[identity]["owner"])
             say(f"{identity} is down")
+    node_lane.clear()
 
 
 def _stop(identity: str, owner: dict[str, Any]) -> None:
@@ -234,8 +283,8 @@ def _status(options: argparse.Namespace, say: Console) -> None:
     for identity, state in instances.live().items():
         row = {**state, "state": "Starting"}
         if "url" in state:
-            port = int(state["url"].rpartition(":")[2])
-            row["state"] = "Ready" if Client(port, state["ca"]).ready() else "NotReady"
+            address, _, port = state["url"].removeprefix("https://").rpartition(":")
+            row["state"] = "Ready" if Client(int(port), state["ca"], address=address).ready() else "NotReady"
             row["processes"] = {name: {"pid": pid, "running": processes.started(pid) is not None}
                                 for name, pid in state["processes"].items()}  # fmt: skip
         rows.append((identity, row))

@@ -21,10 +21,10 @@ class APIError(RuntimeError):
 
 
 class Client:
-    """Speaks to one API server on loopback, one connection a call; safe for threads."""
+    """Speaks to one API server on this machine, one connection a call; safe for threads."""
 
-    def __init__(self, port: int, ca: Path, pair: tuple[Path, Path] | None = None) -> None:
-        self._port = port
+    def __init__(self, port: int, ca: Path, pair: tuple[Path, Path] | None = None, address: str = "127.0.0.1") -> None:
+        self._address, self._port = address, port
         self._context = ssl.create_default_context(cafile=str(ca))
         if pair is not None:
             self._context.load_cert_chain(*map(str, pair))
@@ -36,7 +36,7 @@ class Client:
             APIError: the server refused.
             OSError: it cannot be reached, or did not answer in ``timeout`` seconds.
         """
-        connection = http.client.HTTPSConnection("127.0.0.1", self._port, context=self._context, timeout=timeout)
+        connection = http.client.HTTPSConnection(self._address, self._port, context=self._context, timeout=timeout)
         try:
             headers = {"Accept": "application/json", "Content-Type": "application/json"}
             connection.request(method, path, None if body is None else json.dumps(body), headers)

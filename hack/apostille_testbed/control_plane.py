@@ -27,7 +27,7 @@ class KubectlError(RuntimeError):
 class ControlPlane:
     """A running control plane; made by `control_plane`. Use it in a ``with`` block, or call `stop`.
 
-    Each has its own directory, ports on 127.0.0.1, certificates, service-account key and issuer.
+    Each has its own directory, ports on ``address``, certificates, service-account key and issuer.
     """
 
     def __init__(
@@ -37,6 +37,7 @@ class ControlPlane:
         controller_manager: bool,
         issuer: str | None,
         apiserver_args: Sequence[str],
+        address: str = "127.0.0.1",
     ) -> None:
         self._instance = instance
         self.id = instance.id
@@ -48,10 +49,13 @@ class ControlPlane:
         self.apiserver_args = list(apiserver_args)
         """Further flags of kube-apiserver; a change takes effect with `restart_apiserver`."""
         self._with_controller_manager = controller_manager
-        self._ports = {name: Port() for name in ("etcd", "etcd-peer", "apiserver", "controller-manager")}
+        self.address = address
+        """The address of this machine on which its API server listens."""
+        self._ports = {name: Port() for name in ("etcd", "etcd-peer", "controller-manager")}
+        self._ports["apiserver"] = Port(address)
         self._processes: dict[str, processes.Process] = {}
         self._service_account_keys: list[Path] = []
-        self.url = f"https://127.0.0.1:{self._ports['apiserver']}"
+        self.url = f"https://{address}:{self._ports['apiserver']}"
         """The API server's address; the same after a restart."""
 
     def _start(self) -> None:
@@ -72,14 +76,18 @@ class ControlPlane:
         self.kubeconfig = pki.kubeconfig(self.directory / "admin.kubeconfig", self.url, self.ca, pair=admin)
         """The administrator's kubeconfig (group ``system:masters``)."""
         self._service_account_keys = [pki.service_account_key(certificates / "service-account-0.key")]
-        self.client = Client(self._ports["apiserver"].number, self.ca, admin)
+        self.client = Client(self._ports["apiserver"].number, self.ca, admin, self.address)
         """Makes requests as the administrator."""
         self.start_apiserver()
         self._open_discovery()
         if self._with_controller_manager:
             self._start_controller_manager()
         self._furnish("default")
+        self._start_further()
         self._instance.publish(**self.describe())
+
+    def _start_further(self) -> None:
+        """What a control plane with more than its own servers starts before it is said to be up."""
 
     def describe(self) -> dict[str, Any]:
         """What others may know of it: names and addresses, no secrets."""
@@ -91,6 +99,7 @@ class ControlPlane:
             "kubeconfig": str(self.kubeconfig),
             "directory": str(self.directory),
             "controller_manager": self._with_controller_manager,
+            "node": None,
             "processes": {name: process.pid for name, process in self._processes.items()},
         }
 
@@ -207,7 +216,8 @@ class ControlPlane:
     def _hosts(self) -> list[str]:
         issuer_host = self.issuer.removeprefix("https://").partition("/")[0].partition(":")[0]
         names = ["kubernetes", "kubernetes.default", "kubernetes.default.svc", "kubernetes.default.svc.cluster.local"]
-        return ["127.0.0.1", servers.KUBERNETES_SERVICE, "localhost", *names, issuer_host]
+        addresses = {"127.0.0.1": None, self.address: None, servers.KUBERNETES_SERVICE: None}
+        return [*addresses, "localhost", *names, issuer_host]
 
     def _launch(
         self, name: str, command: Sequence[str], ready: Callable[[], bool] | None = None, timeout: float = 60.0
@@ -220,6 +230,7 @@ class ControlPlane:
         return servers.APIServer(
             program=binaries.kubernetes("kube-apiserver"),
             directory=self.directory,
+            address=self.address,
             port=self._ports["apiserver"].number,
             etcd=self._ports["etcd"].number,
             ca=self.ca,
@@ -300,7 +311,7 @@ def control_plane(
         ProcessError: a server did not start; the message has the end of its log.
         BuildError: Kubernetes cannot be built.
     """
-    for name in binaries.PROGRAMS if controller_manager else binaries.PROGRAMS[:1]:
+    for name in binaries.CONTROL_PLANE if controller_manager else binaries.CONTROL_PLANE[:1]:
         binaries.kubernetes(name, say)
     return launch(
         instances.claim(id), controller_manager=controller_manager, issuer=issuer, apiserver_args=apiserver_args

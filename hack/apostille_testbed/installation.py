@@ -169,6 +169,8 @@ class Installation:
         self.stop()
 
     def _start(self, name: str, arguments: list[str], *, wait: bool) -> Process:
+        if name in self._running:
+            self._running[name].kill()  # also one that has ended by itself: it is still to be reaped
         # Its own rights and nothing else: not the administrator's kubeconfig, no proxy of the caller's.
         kubeconfig = self._kubeconfig(name)
         environment = {

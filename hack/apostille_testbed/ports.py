@@ -13,16 +13,16 @@ _LISTENERS = range(20000, 32768)
 
 
 class Port:
-    """A reserved TCP port on 127.0.0.1.
+    """A reserved TCP port on a loopback address, or one that only this machine has.
 
     The socket here is bound but never listens, so it gets no connections; a server that sets SO_REUSEPORT, run by the
     same user, can listen beside it, end, and come back, and meanwhile connections are refused (socket(7)).
     """
 
-    def __init__(self) -> None:
+    def __init__(self, address: str = "127.0.0.1") -> None:
         self._socket = socket.socket()
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        self._socket.bind(("127.0.0.1", 0))
+        self._socket.bind((address, 0))
         self.number: int = self._socket.getsockname()[1]
 
     def close(self) -> None:

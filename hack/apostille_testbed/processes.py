@@ -162,6 +162,12 @@ def started(pid: int) -> int | None:
     return None if fields is None else int(fields[19])
 
 
+def parent(pid: int) -> int | None:
+    """The process id of the process that started it, or that has adopted it. None: it is gone."""
+    fields = _stat(pid)
+    return None if fields is None else int(fields[1])
+
+
 def clear(directory: Path) -> list[int]:
     """Kills what was started for ``directory`` or a folder in it and still runs; returns the process ids.
 

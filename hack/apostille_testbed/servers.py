@@ -37,6 +37,7 @@ class APIServer:
     program: Path
     directory: Path
     """Where it may write."""
+    address: str
     port: int
     etcd: int
     """The client port of its etcd."""
@@ -58,8 +59,8 @@ class APIServer:
         return [
             str(self.program),
             f"--etcd-servers=http://127.0.0.1:{self.etcd}",
-            "--bind-address=127.0.0.1",
-            "--advertise-address=127.0.0.1",
+            f"--bind-address={self.address}",
+            f"--advertise-address={self.address}",
             f"--secure-port={self.port}",
             "--permit-port-sharing",
             # A loopback address is refused in Endpoints.
@@ -79,7 +80,7 @@ class APIServer:
             f"--kubelet-client-key={self.kubelet_client[1]}",
             "--kubelet-preferred-address-types=InternalIP",
             f"--service-account-issuer={self.issuer}",
-            f"--service-account-jwks-uri=https://127.0.0.1:{self.port}/openid/v1/jwks",
+            f"--service-account-jwks-uri=https://{self.address}:{self.port}/openid/v1/jwks",
             f"--service-account-signing-key-file={self.service_account_keys[0]}",
             *(f"--service-account-key-file={key}" for key in self.service_account_keys),
             # Without these the controller manager logs errors.
@@ -109,6 +110,22 @@ def controller_manager(program: Path, directory: Path, port: int, kubeconfig: Pa
         f"--root-ca-file={ca}",
         "--leader-elect=false",
         # With the defaults the first service account takes five seconds.
+        "--kube-api-qps=500",
+        "--kube-api-burst=1000",
+    ]
+
+
+def scheduler(program: Path, directory: Path, kubeconfig: Path) -> list[str]:
+    """kube-scheduler, alone; nobody asks it anything, so it serves nothing."""
+    return [
+        str(program),
+        f"--kubeconfig={kubeconfig}",
+        f"--authentication-kubeconfig={kubeconfig}",
+        f"--authorization-kubeconfig={kubeconfig}",
+        "--bind-address=127.0.0.1",
+        "--secure-port=0",
+        f"--cert-dir={directory / 'pki'}",
+        "--leader-elect=false",
         "--kube-api-qps=500",
         "--kube-api-burst=1000",
     ]

@@ -94,9 +94,14 @@ from apostille_testbed.cache import Entry
 def make(work):
     with open("made", "a") as file:
         file.write("made\\n")
-    time.sleep(0.5)
+    give_up = time.monotonic() + 50
+    while len(list(pathlib.Path().glob("waits-*"))) < 2 and time.monotonic() < give_up:
+        time.sleep(0.02)
     (work / "thing").write_text("thing")
-print((Entry("thing", {}, lock="things").make(make, lambda text: print(text, file=sys.stderr)) / "thing").read_text())
+def say(text):
+    print(text, file=sys.stderr)
+    pathlib.Path(f"waits-{os.getpid()}").touch()
+print((Entry("thing", {}, lock="things").make(make, say) / "thing").read_text())
 """
     cache.mkdir()
     environment = {"PYTHONPATH": ":".join(filter(None, sys.path)), "APOSTILLE_CACHE": str(cache)}

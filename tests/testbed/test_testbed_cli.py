@@ -112,7 +112,7 @@ def test_mistakes_are_told(testbed: Testbed) -> None:
     assert "'Wrong' is not a DNS label" in testbed("up", "Wrong", code=1)[1]
     assert "a does not run; start it: hack/testbed up a" in testbed("env", "a", code=1)[1]
     assert "a does not run" in testbed("down", "a")[1]
-    assert "there is no program kubelet" in testbed("build", "kubelet", code=1)[1]
+    assert "there is no program kubeadm" in testbed("build", "kubeadm", code=1)[1]
     assert "unknown flag: --no-such-flag" in testbed("up", "--apiserver-arg=--no-such-flag", code=1)[1]
     assert "nothing runs" in testbed("status")[1]
     assert [path.name for path in instances.folder().iterdir()] == [".lock"]

@@ -100,7 +100,12 @@ class IAM:
             self._readable.pop(name.lower(), None)
 
     def permit(self, role: str, buckets: Iterable[str]) -> None:
-        """Lets a role list and read exactly these buckets; may be said before the role exists."""
+        """Lets a role, by its name, list and read exactly these buckets; may be said before the role exists.
+
+        Raises ValueError for an ARN, which no role is called.
+        """
+        if ":" in role:
+            raise ValueError(f"{role!r} is not the name of a role")
         with self._lock:
             self._readable[role.lower()] = frozenset(buckets)
 

@@ -118,7 +118,8 @@ class AWS:
                 outputs=(Output(path, "aws-credentials"),),
                 parameters={"roleARN": binding.target.role_arn, "roleSessionName": _session_name(binding)},
             ),
-            Delivered({"AWS_SHARED_CREDENTIALS_FILE": path, **_region(trust)}),
+            # Without a file (the binding ended) an SDK would look on and take the node's identity instead.
+            Delivered({"AWS_SHARED_CREDENTIALS_FILE": path, "AWS_EC2_METADATA_DISABLED": "true", **_region(trust)}),
         )
 
 

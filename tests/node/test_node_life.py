@@ -1,0 +1,137 @@
+"""A node goes without a trace, however it ends; a second one waits."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from apostille_testbed import instances, node
+from apostille_testbed.client import Client
+from apostille_testbed.node import cgroups, network
+from node.scene import apply, pod, ready, until
+
+pytestmark = pytest.mark.usefixtures("machine")
+
+PLACES = ("/run/containerd", "/run/netns", "/var/lib/cni", "/var/lib/kubelet", "/var/log/containers", "/var/log/pods")
+SYSCTLS = ("kernel/panic", "kernel/panic_on_oops", "net/ipv4/ip_forward", "vm/overcommit_memory")
+
+
+def trace() -> dict[str, object]:
+    """What a node could change on this machine."""
+    mounts = Path("/proc/self/mountinfo").read_text().splitlines()
+    return {
+        "links": sorted(path.name for path in Path("/sys/class/net").iterdir()),
+        "routes": Path("/proc/net/route").read_text(),
+        "filters": _iptables(),
+        "sysctls": [Path("/proc/sys", name).read_text() for name in SYSCTLS],
+        "places": [sorted(os.listdir(place)) if Path(place).exists() else None for place in PLACES],
+        "mounts": [line for line in mounts if "kubelet" in line or "containerd" in line or "/cni" in line],
+        "cgroups": sorted(str(path) for path in Path("/sys/fs/cgroup").glob(f"**{cgroups.ROOT}")),
+    }
+
+
+def _iptables() -> list[str]:
+    done = subprocess.run(["iptables-save"], capture_output=True, text=True, check=True)
+    return [line for line in done.stdout.splitlines() if not line.startswith(("#", ":"))]
+
+
+def containers() -> list[str]:
+    """Command lines of containers' processes that this test would start."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                command = (entry / "cmdline").read_bytes()
+            except OSError:
+                continue
+            if command == b"sleep\x0086399\x00":
+                found.append(entry.name)
+    return found
+
+
+def command(*arguments: str) -> subprocess.Popen[str]:
+    """Starts ``hack/testbed``."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "apostille_testbed", *arguments],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_a_node_leaves_nothing() -> None:
+    before = trace()
+
+    with node() as running:
+        apply(running, pod("runs", "default", "sleep", "86399"))
+        ready(running, "runs", "default")
+        directory = running.directory
+        assert containers()
+        assert trace() != before
+
+    assert trace() == before
+    assert containers() == []
+    assert not directory.exists()
+
+
+def test_what_a_killed_run_leaves_goes_with_the_next() -> None:
+    before = trace()
+    bystander = subprocess.Popen(["sleep", "86398"])
+    try:
+        up = command("up", "killed", "--node")
+        said = up.communicate(timeout=240)[1]
+        assert up.returncode == 0, said
+        state = instances.live()["killed"]
+        client = Client(int(state["url"].rpartition(":")[2]), Path(state["ca"]), address=network.MACHINE)
+        assert client.ready()
+        subprocess.run(
+            [Path(sys.executable).with_name("kubectl"), "run", "runs", "--image=localhost/busybox:1", "--", "sleep",
+             "86399"],
+            env={**os.environ, "KUBECONFIG": state["kubeconfig"]}, check=True, capture_output=True,
+        )  # fmt: skip
+        until(lambda: bool(containers()), "the container to run")
+
+        os.kill(state["owner"]["pid"], signal.SIGKILL)
+
+        # The kernel ends it all: nobody has to look for what was started.
+        until(lambda: containers() == [], "the container to end")
+        until(lambda: not Path("/sys/class/net", network.DEVICE).exists(), "the cable to go")
+        with node() as running:
+            apply(running, pod("again", "default", "true"))
+        assert trace() == before
+        assert "killed" not in instances.live()
+        assert bystander.poll() is None
+    finally:
+        bystander.kill()
+        bystander.wait()
+
+
+def test_a_second_node_waits_and_says_for_whom() -> None:
+    with node() as first:
+        second = command("up", "second", "--node", "--foreground")
+        assert second.stderr is not None
+        said: list[str] = []
+        for line in second.stderr:
+            said.append(line)
+            if "another node" in line:
+                break
+        assert f"another node runs on this machine (process {os.getpid()}), waiting for its end" in "".join(said)
+        assert first.client.ready()
+    # It is its turn now.
+    reader = threading.Thread(target=lambda: said.extend(second.stderr or ()))
+    reader.start()
+    try:
+        until(lambda: any("second is up" in line for line in said), "the second node", within=120)
+    finally:
+        second.send_signal(signal.SIGTERM)
+        assert second.wait(60) == 0
+        reader.join()
+        second.stderr.close()
