@@ -22,7 +22,7 @@ from exchange.sidecar_process import Sidecar, until
 from self_hosted import READER, URL, issuer_site, vault_binding, vault_trust
 from testbed.strict_sts_issuer import Issuer
 
-pytestmark = pytest.mark.xdist_group("vault")
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("vault")]
 
 POLICY = 'path "secret/data/{}" {{ capabilities = ["read"] }}'
 TTL = 300

@@ -26,7 +26,7 @@ from integration.cluster import Cluster
 from integration.plain_client import until
 from testbed.pod_runner_scene import Scene, scene
 
-pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("isolation")]
+pytestmark = [pytest.mark.integration, pytest.mark.e2e, pytest.mark.usefixtures("isolation")]
 EXAMPLES = Path(__file__).parents[2] / "examples"
 SLEEP = "import time\nwhile True: time.sleep(1)"
 

@@ -20,7 +20,7 @@ from apostille_testbed.parties.minio import MinIOParty
 from self_hosted import FACTS, MINIO_AUDIENCE, READER, STRANGERS, URL, issuer_site, minio_binding, minio_trust
 from testbed.strict_sts_issuer import Issuer
 
-pytestmark = pytest.mark.xdist_group("minio")
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("minio")]
 
 PARTY = MinIO()
 SUBJECTS = [READER, *STRANGERS]

@@ -22,7 +22,7 @@ from apostille_testbed.parties.minio import MinIOParty
 from self_hosted import READER, URL, issuer_site
 from testbed.strict_sts_issuer import Issuer
 
-pytestmark = pytest.mark.xdist_group("minio")
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("minio")]
 
 AUDIENCE = "https://minio.example:9000"
 STRANGER = READER + "2"
