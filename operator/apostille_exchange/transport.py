@@ -22,6 +22,13 @@ MAX_BODY = 64 * 1024
 MAX_HEAD = 16 * 1024
 
 _EOL = "\r\n"
+# Beyond link-local: Alibaba Cloud, Oracle Cloud, Azure's WireServer, EC2 over IPv6.
+_METADATA = (
+    b"\x64\x64\x64\xc8",
+    b"\xc0\x00\x00\xc0",
+    b"\xa8\x3f\x81\x10",
+    b"\xfd\x00\x0e\xc2" + b"\0" * 10 + b"\x02\x54",
+)
 _UNRESERVED = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
 
 
@@ -164,6 +171,8 @@ def _forbidden(family: int, address: str, host: str) -> str:
     four = len(packed) == 4
     if packed.startswith(b"\xa9\xfe") if four else packed[0] == 0xFE and packed[1] & 0xC0 == 0x80:
         return "resolves to a link-local address"
+    if packed in _METADATA:
+        return "resolves to a cloud's metadata service"
     if not any(packed) or (packed[0] & 0xF0 == 0xE0 if four else packed[0] == 0xFF):
         return "resolves to no host's address"
     if (packed[0] == 127 if four else packed == b"\0" * 15 + b"\1") and host not in (address, "localhost"):
