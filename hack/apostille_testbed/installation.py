@@ -69,7 +69,7 @@ class Installation:
         return self._start(
             ADMISSION,
             ["admission", "--host=127.0.0.1", f"--port={self._port}", f"--certificate={certificate}", f"--key={key}",
-             f"--exchange-image={self._exchange_image}"],
+             f"--exchange-image={self._exchange_image}", "--allow-loopback"],
             wait=wait,
         )  # fmt: skip
 
@@ -78,7 +78,7 @@ class Installation:
         return self._start(
             CONTROLLER,
             ["controller", f"--admission-url={self.url}", f"--ca-bundle={self.control_plane.ca}",
-             "--metrics-host=127.0.0.1", f"--metrics-port={self._controller_port}"],
+             "--metrics-host=127.0.0.1", f"--metrics-port={self._controller_port}", "--allow-loopback"],
             wait=False,
         )  # fmt: skip
 

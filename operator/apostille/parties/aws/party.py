@@ -41,6 +41,10 @@ class AWS:
         """What the vendor's own tools ask for."""
         return rules.DEFAULT_AUDIENCE
 
+    def addresses(self, settings: AWSTrust) -> Mapping[str, str]:
+        """None: they follow from the region."""
+        return {}
+
     def target_id(self, target: AWSTarget) -> str:
         """The role's ARN."""
         return target.role_arn
