@@ -102,7 +102,7 @@ def entry(name: str, go: Toolchain | None = None, of: Source | None = None) -> E
 
 
 def source(name: str) -> Source:
-    """What a program of `binaries.PROGRAMS`, or ``helm``, is built from."""
+    """What the program ``name`` of `binaries.PROGRAMS`, or ``helm``, is built from."""
     if name == "helm":
         return _helm()
     major, minor, _ = KUBERNETES.removeprefix("v").split(".")
