@@ -65,7 +65,8 @@ def _end(number: int, frame: object) -> None:
 
 def _listen(told: threading.Event) -> None:
     # The other end of standard input is the foreground: it closes in whatever way that ends.
-    if sys.stdin.buffer.readline() == STAY:
+    # Not by sys.stdin, whose lock would be in the way of an end meanwhile.
+    if os.read(sys.stdin.fileno(), len(STAY)) == STAY:
         told.set()
     else:
         os.kill(os.getpid(), signal.SIGTERM)

@@ -8,7 +8,7 @@ from apostille_demo.shell import WITHIN, StepFailed
 from apostille_demo.story import Scene, Step
 
 FILES = Path("examples/demo-node")
-VAULT_AUDIENCE = "https://vault.example/v1/auth/jwt"
+VAULT_AUDIENCE = "https://vault.test/v1/auth/jwt"
 SUBJECT = "system:serviceaccount:payments"
 UNINSTALL = "helm uninstall apostille -n apostille-system --wait"
 REFUSERS = "kubectl get mutatingwebhookconfigurations,validatingadmissionpolicies -o name"
@@ -22,7 +22,7 @@ def _install(scene: Scene) -> None:
         shows="STATUS: deployed",
         only="STATUS|DESCRIPTION",
     )
-    show("kubectl get pods -n apostille-system -o wide", shows="apostille-controller-.* 1/1 +Running")
+    show("kubectl get pods -n apostille-system", shows="apostille-controller-.* 1/1 +Running")
 
 
 def _declare(scene: Scene) -> None:

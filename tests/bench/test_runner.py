@@ -78,3 +78,12 @@ def test_every_scenario_measures_on_the_real_thing(scenario: Scenario) -> None:
     result = measure(scenario, 1, lambda _: None)
     assert len({row.variant for row in result.rows}) >= 2
     assert all(row.median > 0 for row in result.rows)
+
+
+def test_what_has_no_counterpart_is_not_called_the_baseline() -> None:
+    class Lonely(Scripted):
+        def _runs(self, name: str, cost: float) -> Callable[[], Batch]:
+            return lambda: {"latency ms": [cost]} | ({"own s": [1.0]} if name == "ours" else {})
+
+    own = next(line for line in report.table(measure(Lonely(), 1, lambda _: None)).splitlines() if "own s" in line)
+    assert own.split() == ["own", "s", "ours", "1", "1", "1", "none"]

@@ -20,8 +20,8 @@ from apostille_testbed.parties.relay import Relay
 from apostille_testbed.parties.vault import VaultParty
 from apostille_testbed.progress import Say
 
-_VAULT = ("vault.example", 443)
-_MINIO = ("minio.example", 9000)
+_VAULT = ("vault.test", 443)
+_MINIO = ("minio.test", 9000)
 
 VAULT = f"https://{_VAULT[0]}"
 MINIO = f"https://{_MINIO[0]}:{_MINIO[1]}"
