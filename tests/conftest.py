@@ -11,6 +11,7 @@ import pytest
 
 from apostille_testbed import ControlPlane, binaries
 from apostille_testbed import control_plane as start_control_plane
+from apostille_testbed.parties import programs
 from apostille_testbed.pods import detect
 
 
@@ -26,6 +27,8 @@ def pytest_collection_finish(session: pytest.Session) -> None:
             binaries.kubernetes("kube-apiserver")
         if "control_plane_kcm" in fixtures:
             binaries.kubernetes("kube-controller-manager")
+        for name in fixtures & set(programs.SOURCES):
+            programs.program(name)
 
 
 @pytest.fixture(scope="session")

@@ -23,11 +23,12 @@ from apostille_testbed.cache import Entry
 from apostille_testbed.golang import BuildError, Toolchain, environment, toolchain
 from apostille_testbed.progress import Console, Say, Work, clock, span
 
-__all__ = ["BuildError", "build", "entry"]
+__all__ = ["BuildError", "Source", "build", "entry"]
 
-_GO = Path(__file__).with_name("go")
+GO = Path(__file__).with_name("go")
+"""The folder of all modules."""
 
-MODULE = _GO / "kubernetes"
+MODULE = GO / "kubernetes"
 """The folder of go.mod and go.sum of Kubernetes."""
 
 # Measured on two cores, on the fastest and the slowest machine: a package, and linking.
@@ -52,6 +53,9 @@ class Source:
     ask: tuple[str, ...]
     """The arguments with which it prints its version."""
     answer: str
+    """How the first line of its answer begins."""
+    tags: str = ""
+    """Build tags, separated by commas."""
 
     @property
     def ldflags(self) -> str:
@@ -59,24 +63,26 @@ class Source:
         return " ".join(["-s", "-w", *(f"-X {variable}={value}" for variable, value in self.variables)])
 
 
-def build(name: str, say: Say | None = None) -> Path:
+def build(name: str, say: Say | None = None, of: Source | None = None) -> Path:
     """The program ``name`` from the cache, with its sum checked; built first where it is missing or damaged.
 
     Args:
-        name: one of `binaries.PROGRAMS`, or ``helm``.
+        name: what the program is called.
         say: takes lines of progress; default: standard error.
+        of: what it is built from; default: `source` of its name.
 
     Raises:
         BuildError: Go failed; what it had compiled is kept for the next try.
     """
     report = say or Console()
-    go = _toolchain(source(name), report)
-    return entry(name, go).make(lambda work: _build(name, go, work, report), report) / name
+    of = of or source(name)
+    go = _toolchain(of, report)
+    return entry(name, go, of).make(lambda work: _build(name, of, go, work, report), report) / name
 
 
-def entry(name: str, go: Toolchain | None = None) -> Entry:
+def entry(name: str, go: Toolchain | None = None, of: Source | None = None) -> Entry:
     """The cache entry of a program: its key is everything that decides what is built."""
-    of = source(name)
+    of = of or source(name)
     go = go or _toolchain(of, lambda _: None)
     return Entry(
         name,
@@ -88,14 +94,15 @@ def entry(name: str, go: Toolchain | None = None) -> Entry:
             "ldflags": of.ldflags,
             "go": go.series,
             "platform": f"{sys.platform}/{platform.machine()}",
-        },
+        }
+        | ({"tags": of.tags} if of.tags else {}),
         # Two programs of a module share most packages: built one after the other, the second finds them.
         lock=of.module.name,
     )
 
 
 def source(name: str) -> Source:
-    """What the program ``name`` is built from."""
+    """What the program ``name`` of `binaries.PROGRAMS`, or ``helm``, is built from."""
     if name == "helm":
         return _helm()
     major, minor, _ = KUBERNETES.removeprefix("v").split(".")
@@ -122,7 +129,7 @@ def _helm() -> Source:
         for part, number in (("Major", major), ("Minor", minor))
     ]
     return Source(
-        module=_GO / "helm",
+        module=GO / "helm",
         package="helm.sh/helm/v3/cmd/helm",
         version=HELM,
         variables=(("helm.sh/helm/v3/internal/version.version", HELM), *assumed),
@@ -137,13 +144,12 @@ def _toolchain(of: Source, say: Say) -> Toolchain:
     return toolchain(match[1], say)
 
 
-def _build(name: str, go: Toolchain, work: Path, say: Say) -> None:
-    of = source(name)
+def _build(name: str, of: Source, go: Toolchain, work: Path, say: Say) -> None:
     program = go.program(say)
     say(f"{name} {of.version}: building with Go {go.version} ({program})")
     module = work / "source"
     shutil.copytree(of.module, module)
-    flags = ["-mod=readonly", "-trimpath", f"-ldflags={of.ldflags}"]
+    flags = ["-mod=readonly", "-trimpath", f"-ldflags={of.ldflags}"] + ([f"-tags={of.tags}"] if of.tags else [])
 
     resolving = Work(say, name)
     listing = _run(
@@ -199,6 +205,14 @@ def _run(phase: str, argv: list[str | Path], work: Path, tick: Callable[[Path], 
 
 
 def _check(name: str, of: Source, program: Path) -> None:
-    done = subprocess.run([program, *of.ask], capture_output=True, text=True, check=False)
-    if done.stdout.strip() != of.answer:
-        raise BuildError(f"{name} calls itself {done.stdout.strip()!r}, not {of.answer!r}")
+    if (found := told(program, *of.ask)) is None or not found.startswith(of.answer):
+        raise BuildError(f"{name} calls itself {found!r}, not {of.answer!r}")
+
+
+def told(program: str | Path, *arguments: str) -> str | None:
+    """The first line that a program prints; None where it prints nothing or cannot be run."""
+    try:
+        done = subprocess.run([program, *arguments], capture_output=True, text=True, check=False, timeout=30)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return next(iter(done.stdout.splitlines()), None)

@@ -69,7 +69,7 @@ class Installation:
         return self._start(
             ADMISSION,
             ["admission", "--host=127.0.0.1", f"--port={self._port}", f"--certificate={certificate}", f"--key={key}",
-             f"--exchange-image={self._exchange_image}"],
+             f"--exchange-image={self._exchange_image}", "--allow-loopback"],
             wait=wait,
         )  # fmt: skip
 
@@ -78,7 +78,7 @@ class Installation:
         return self._start(
             CONTROLLER,
             ["controller", f"--admission-url={self.url}", f"--ca-bundle={self.control_plane.ca}",
-             "--metrics-host=127.0.0.1", f"--metrics-port={self._controller_port}"],
+             "--metrics-host=127.0.0.1", f"--metrics-port={self._controller_port}", "--allow-loopback"],
             wait=False,
         )  # fmt: skip
 
@@ -169,6 +169,8 @@ class Installation:
         self.stop()
 
     def _start(self, name: str, arguments: list[str], *, wait: bool) -> Process:
+        if name in self._running:
+            self._running[name].kill()  # also one that has ended by itself: it is still to be reaped
         # Its own rights and nothing else: not the administrator's kubeconfig, no proxy of the caller's.
         kubeconfig = self._kubeconfig(name)
         environment = {

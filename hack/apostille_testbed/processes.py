@@ -149,7 +149,7 @@ def start(
     _running.add(process)
     if ready is not None:
         try:
-            _wait(process, ready, timeout)
+            wait_for(process, ready, timeout)
         except BaseException:
             process.kill()
             raise
@@ -186,7 +186,8 @@ def clear(directory: Path) -> list[int]:
         time.sleep(_POLL)
 
 
-def _wait(process: Process, ready: Callable[[], bool], timeout: float) -> None:
+def wait_for(process: Process, ready: Callable[[], bool], timeout: float) -> None:
+    """Asks 50 times a second until ``ready`` says true. Raises ProcessError when it ends or takes too long."""
     give_up = time.monotonic() + timeout
     while not ready():
         if not process.running:

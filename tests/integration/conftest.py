@@ -11,14 +11,6 @@ from integration.cluster import Cluster, Team
 from integration.plain_client import connected
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests of a module share what it has set up, so they stay on one worker."""
-    for item in items:
-        if item.path.parent.name == "integration" and item.get_closest_marker("xdist_group") is None:
-            item.add_marker(pytest.mark.xdist_group(item.path.stem))
-
-
 @pytest.fixture(scope="session")
 def apostille() -> Iterator[Installation]:
     """Installed and running; shared, so nobody may stop it. Its control plane is its own: others write policies too."""

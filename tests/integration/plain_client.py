@@ -119,7 +119,11 @@ class PlainClient:
             for header in response.headers.get_all("Warning") or ()
             for found in _WARNING.findall(header)
         ]
-        return Answer(response.status, json.loads(text), tuple(warnings), time.monotonic() - began)
+        try:
+            said = json.loads(text)
+        except ValueError:  # of a path that is not served (yet): 404 page not found
+            said = {"message": text.decode(errors="replace")}
+        return Answer(response.status, said, tuple(warnings), time.monotonic() - began)
 
     @staticmethod
     def path(document: Mapping[str, Any]) -> str:

@@ -400,6 +400,8 @@ def test_the_published_schema_reads_like_api_documentation(api: PlainClient, kin
     ],
 )
 def test_kubectl_explains(kinds: Any, path: str, words: list[str]) -> None:
+    # The published schema follows the kinds by a moment.
+    until(lambda: kinds.kubectl("explain", path, check=False).returncode == 0, f"kubectl explain {path}", 0.2)
     shown = " ".join(kinds.kubectl("explain", path).stdout.split())
 
     assert [word for word in words if word not in shown] == []

@@ -17,6 +17,7 @@ from apostille.model.names import DOCS
 from apostille.parties.registry import catalogue
 from builders import AUDIENCE, CONTEXT, ISSUER, SETTINGS, allow, binding, role, trust
 from integration import test_policies as in_the_api_server
+from rules import self_hosted_cases
 
 RULES = {rule.id: rule for rule in catalogue()}
 LONG_NAME = "n" * (255 - len("system:serviceaccount:payments:"))
@@ -148,6 +149,7 @@ CASES: dict[str, list[Case]] = {
         Case("spec.allow", lambda: of_access(role("a/x"), role("b/X")), lambda: of_access(role("a/x"), role("y")))
     ],
     "AWS205": [account(LONG_NAME + "n", LONG_NAME)],
+    **{rule: [Case(*case)] for rule, case in self_hosted_cases.CASES.items()},
 }
 
 # Judged by the API server: the cases are requests to a real one, in tests/integration/test_policies.py.

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from apostille_testbed.parties.aws import AWSParty
+    from apostille_testbed.parties.minio import MinIOParty
+    from apostille_testbed.parties.vault import VaultParty
 
 
 class Party(Protocol):
@@ -47,7 +49,11 @@ class Party(Protocol):
 
 
 # module:class, imported on use: a test that needs one party pays for one party.
-_PARTIES = {"aws": "apostille_testbed.parties.aws:AWSParty"}
+_PARTIES = {
+    "aws": "apostille_testbed.parties.aws:AWSParty",
+    "minio": "apostille_testbed.parties.minio:MinIOParty",
+    "vault": "apostille_testbed.parties.vault:VaultParty",
+}
 
 
 def names() -> tuple[str, ...]:
@@ -57,6 +63,10 @@ def names() -> tuple[str, ...]:
 
 @overload
 def party(name: Literal["aws"], **settings: Any) -> AbstractContextManager[AWSParty]: ...
+@overload
+def party(name: Literal["minio"], **settings: Any) -> AbstractContextManager[MinIOParty]: ...
+@overload
+def party(name: Literal["vault"], **settings: Any) -> AbstractContextManager[VaultParty]: ...
 @overload
 def party(name: str, **settings: Any) -> AbstractContextManager[Party]: ...
 @contextmanager

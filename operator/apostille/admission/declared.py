@@ -20,6 +20,7 @@ from apostille.kube.reflector import Reflector
 from apostille.model.conditions import Reason, find
 from apostille.model.identity import Issuer, ServiceAccount
 from apostille.model.names import CONTROLLER_LEASE
+from apostille.rules.addresses import AddressPolicy
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -39,8 +40,11 @@ class NotDone(Exception):
 class Declared:
     """Trusts, bindings and the issuer."""
 
-    def __init__(self, client: Client, own_namespace: str, service_account: str) -> None:
+    def __init__(
+        self, client: Client, own_namespace: str, service_account: str, addresses: AddressPolicy | None = None
+    ) -> None:
         self._client, self.own_namespace, self._service_account = client, own_namespace, service_account
+        self._addresses = addresses or AddressPolicy()
         self.trusts: Reflector[FederationTrust] = Reflector(client, TRUSTS.path(), readable(decode.federation_trust))
         self.bindings: Reflector[WorkloadBinding] = Reflector(
             client, BINDINGS.path(), readable(decode.workload_binding)
@@ -63,7 +67,7 @@ class Declared:
     @property
     def context(self) -> Context:
         """For the rules."""
-        return Context(self.issuer, self.own_namespace)
+        return Context(self.issuer, self.own_namespace, self._addresses)
 
     async def _follow_issuer(self) -> None:
         while True:

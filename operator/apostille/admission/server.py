@@ -23,6 +23,7 @@ from apostille.core.selection import probe_warning
 from apostille.core.settings import InjectionSettings
 from apostille.kube.client import ApiError, Client
 from apostille.kube.connection import Connection
+from apostille.rules.addresses import AddressPolicy
 from apostille.telemetry import metrics
 from apostille.telemetry.health import listen
 
@@ -159,6 +160,7 @@ async def serve(
     port: int,
     certificate: Path,
     key: Path,
+    addresses: AddressPolicy | None = None,
 ) -> None:
     """Runs until SIGTERM: then not ready, serving on for a while, then drained."""
     stop = asyncio.Event()
@@ -166,7 +168,7 @@ async def serve(
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     async with Client(connection) as client:
-        declared = Declared(client, own_namespace, service_account)
+        declared = Declared(client, own_namespace, service_account, addresses)
         server = Server(declared, settings)
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(certificate, key)

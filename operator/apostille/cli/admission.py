@@ -6,7 +6,7 @@ import argparse
 import asyncio
 from pathlib import Path
 
-from apostille.cli.controller import process_arguments
+from apostille.cli.controller import address_policy, process_arguments
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -39,6 +39,7 @@ def run(options: argparse.Namespace) -> int:
             port=options.port,
             certificate=options.certificate,
             key=options.key,
+            addresses=address_policy(options),
         )
     )
     return 0

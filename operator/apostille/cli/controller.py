@@ -6,6 +6,10 @@ import argparse
 import asyncio
 import base64
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from apostille.rules.addresses import AddressPolicy
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -36,7 +40,28 @@ def process_arguments(parser: argparse.ArgumentParser, *, service_account: str) 
         "--namespace", default="apostille-system", help="Apostille's own namespace (default: %(default)s)"
     )
     parser.add_argument("--service-account", default=service_account, help="own service account (default: %(default)s)")
+    parser.add_argument(
+        "--party-address",
+        metavar="HOST|CIDR",
+        action="append",
+        default=[],
+        help="where a self-hosted relying party may be: a name, *.DOMAIN or a network; default: anywhere that is not "
+        "link-local, a metadata service, this cluster's API server or loopback",
+    )
+    parser.add_argument(
+        "--allow-loopback", action="store_true", help="relying parties may be on loopback; for tests on one machine"
+    )
     parser.add_argument("--log-level", default="info", choices=["debug", "info", "warning", "error"])
+
+
+def address_policy(options: argparse.Namespace) -> AddressPolicy:
+    """Exits with a message when an address is neither a name nor a network."""
+    from apostille.rules.addresses import AddressPolicy
+
+    try:
+        return AddressPolicy.of(options.party_address, loopback=options.allow_loopback)
+    except ValueError as error:
+        raise SystemExit(f"apostille: --party-address: {error}") from None
 
 
 def run(options: argparse.Namespace) -> int:
@@ -55,6 +80,7 @@ def run(options: argparse.Namespace) -> int:
     settings = ClusterSettings(
         own_namespace=options.namespace,
         client_config=client_config,
+        addresses=address_policy(options),
         ca_bundle=base64.b64encode(options.ca_bundle.read_bytes()).decode(),
     )
     return asyncio.run(

@@ -60,7 +60,7 @@ class Controller:
     ) -> None:
         self._client, self._lease, self._service_account = client, lease, service_account
         self._own_namespace = settings.own_namespace
-        self.state = State(settings.own_namespace)
+        self.state = State(settings.own_namespace, settings.addresses)
         self._pods: Reflector[PodFacts] = Reflector(
             client, PODS.path(), facts, self._pod_changed, listed=self._found_again
         )

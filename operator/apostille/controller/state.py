@@ -18,6 +18,7 @@ from apostille.kinds.federation_trust import FederationTrust
 from apostille.kinds.workload_binding import WorkloadBinding
 from apostille.model.identity import Issuer, ServiceAccount
 from apostille.model.names import SYSTEM_NAMESPACES, TRUST_PLURAL
+from apostille.rules.addresses import AddressPolicy
 
 Key = tuple[str, str]
 
@@ -41,8 +42,9 @@ class View:
 class State:
     """Changed by events only, read by reconcilers. The view is worked out anew when something changed or time has."""
 
-    def __init__(self, own_namespace: str) -> None:
+    def __init__(self, own_namespace: str, addresses: AddressPolicy | None = None) -> None:
         self.own_namespace = own_namespace
+        self._addresses = addresses or AddressPolicy()
         self.pods = PodIndex()
         self.trusts: dict[str, FederationTrust] = {}
         self.bindings: dict[Key, WorkloadBinding] = {}
@@ -60,7 +62,7 @@ class State:
     @property
     def context(self) -> Context:
         """For the rules."""
-        return Context(self.issuer, self.own_namespace)
+        return Context(self.issuer, self.own_namespace, self._addresses)
 
     def known(self, plural: str, namespace: str, name: str) -> FederationTrust | WorkloadBinding | None:
         """An object that fits the schema."""

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from apostille.kinds.federation_trust import Allow, FederationTrust
 from apostille.kinds.unions import target_members, target_of
 from apostille.kinds.workload_binding import WorkloadBinding
 from apostille.model.finding import Finding
 from apostille.model.identity import Issuer, ServiceAccount
-from apostille.rules import catalogue, checks
+from apostille.rules import addresses, catalogue, checks
+from apostille.rules.addresses import AddressPolicy
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +20,7 @@ class Context:
 
     issuer: Issuer | None
     own_namespace: str
+    addresses: AddressPolicy = field(default_factory=AddressPolicy)
 
 
 def judge_trust(trust: FederationTrust, others: Iterable[FederationTrust], context: Context) -> list[Finding]:
@@ -27,6 +29,9 @@ def judge_trust(trust: FederationTrust, others: Iterable[FederationTrust], conte
     view, party = trust.view, trust.party
     findings += checks.audience(trust.audience, "spec.audience", context.issuer)
     findings += party.findings(view, (), context.issuer)
+    for name, url in party.addresses(view.settings).items():
+        path = f"spec.relyingParty.{party.member}.{name}"
+        findings += addresses.address(url, path, context.addresses, context.issuer)
     for i, allow in enumerate(trust.spec.allow):
         path = f"spec.allow[{i}]"
         findings += checks.namespace(allow.namespace, f"{path}.namespace", context.own_namespace)

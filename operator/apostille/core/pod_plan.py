@@ -68,7 +68,11 @@ def pod_plan(trust: FederationTrust, binding: WorkloadBinding) -> PodPlan:
         raise ValueError(f"spec.target.{party.member} is missing")
     mode = binding.spec.delivery.mode
     delivery = party.deliveries[0] if mode == "Auto" else mode
-    paths = Paths(token=names.token_file(binding.name), credentials=names.credentials_directory(binding.name))
+    paths = Paths(
+        token=names.token_file(binding.name),
+        credentials=names.credentials_directory(binding.name),
+        files=names.files_directory(binding.name),
+    )
     admission, recipe = None, None
     if delivery == "Sidecar":
         made = party.exchange(view, own, paths)
@@ -83,10 +87,14 @@ def pod_plan(trust: FederationTrust, binding: WorkloadBinding) -> PodPlan:
             token=paths.token,
             outputs=exchange.outputs,
             session_seconds=trust.spec.ceilings.session_seconds,
+            ca=exchange.ca,
         )
         recipe = Recipe(binding.name, exchange.parameters, trust.spec.ceilings.session_seconds)
     else:
-        delivered = party.sdk(view, own, paths)
+        given = party.sdk(view, own, paths)
+        if given is None:
+            raise ValueError(f"spec.delivery.mode: no SDK exchanges tokens for {party.name}")
+        delivered = given
     return PodPlan(
         binding=binding.name,
         frozen=Frozen(

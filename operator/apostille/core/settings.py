@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from apostille.rules.addresses import AddressPolicy
+
 # Their redirect of egress is in place before any other container starts, so a first exchange that ran before them
 # would wait for a proxy that waits for us (design §4).
 MESH_PROXIES = (
@@ -34,10 +36,12 @@ class InjectionSettings:
 class ClusterSettings:
     """Of generated cluster objects. ``client_config`` is a WebhookClientConfig without path and caBundle.
 
-    ``owner`` is the ownerReference to the anchor; an uninstall then removes what was generated.
+    ``owner`` is the ownerReference to the anchor; an uninstall then removes what was generated. ``addresses`` are where
+    self-hosted relying parties may be.
     """
 
     own_namespace: str
     client_config: Mapping[str, Any]
     ca_bundle: str
     owner: Mapping[str, Any] | None = None
+    addresses: AddressPolicy = field(default_factory=AddressPolicy)

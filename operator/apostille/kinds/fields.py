@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 from msgspec import Meta
+
+from apostille.model.fields import ATOMIC, doc
+
+__all__ = ["ATOMIC", "LABEL", "Namespace", "Seconds", "ServiceAccountName", "Time", "cel", "doc", "immutable"]
 
 LABEL = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
 
@@ -14,11 +18,6 @@ Namespace = Annotated[str, Meta(max_length=63, min_length=1)]
 ServiceAccountName = Annotated[str, Meta(max_length=253, min_length=1)]
 Seconds = int
 Time = Annotated[datetime, Meta(tz=True)]
-
-
-def doc(text: str, **constraints: Any) -> Meta:
-    """A field's description in API style, with JSON-schema constraints."""
-    return Meta(description=text, **constraints)
 
 
 def cel(rules: Sequence[Mapping[str, str]]) -> Meta:
@@ -33,7 +32,3 @@ def immutable(name: str) -> Mapping[str, str]:
         "message": f"{name} is immutable: declare a new object and move over, so that nothing is cut off by surprise",
         "reason": "FieldValueForbidden",
     }
-
-
-# Lists that grant anything: server-side apply by two managers would add up a `set`.
-ATOMIC = Meta(extra_json_schema={"x-kubernetes-list-type": "atomic"})

@@ -49,6 +49,7 @@ def _issuer(document: dict[str, Any], keys: dict[str, Any], claims: dict[str, An
     return Issuer(
         url=url,
         key_ids=tuple(sorted(str(key.get("kid", "")) for key in keys.get("keys") or ())),
+        algorithms=tuple(sorted({str(key["alg"]) for key in keys.get("keys") or () if key.get("alg")})) or ("RS256",),
         api_audiences=tuple(sorted([audiences] if isinstance(audiences, str) else audiences)),
     )
 

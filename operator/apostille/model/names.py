@@ -59,6 +59,11 @@ def credentials_directory(binding: str) -> str:
     return f"{CREDENTIALS_DIRECTORY}/{binding}"
 
 
+def files_directory(binding: str) -> str:
+    """Where a binding's public files are."""
+    return f"{FILES_DIRECTORY}/{binding}"
+
+
 def file_annotation(binding: str, name: str) -> str:
     """The annotation that carries one public file; a downward-API item writes one whole annotation to one file."""
     return f"{FILES_PREFIX}{binding}.{name}"

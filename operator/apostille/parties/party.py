@@ -48,10 +48,11 @@ class BindingView:
 
 @dataclass(frozen=True, slots=True)
 class Paths:
-    """Where a container finds a binding's files: the assertion, and the folder of credential files."""
+    """Where a container finds a binding's files: the assertion, the folders of credential files and of public files."""
 
     token: str
     credentials: str
+    files: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +65,16 @@ class Delivered:
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """How the sidecar exchanges: what is frozen at admission (endpoint, outputs) and what may follow (parameters)."""
+    """How the sidecar exchanges: what is frozen at admission (endpoint, outputs, CA) and what may follow (parameters).
+
+    ``ca`` is PEM text, empty where the system's authorities decide.
+    """
 
     grant: str
     endpoint: str
     outputs: tuple[Output, ...]
     parameters: Mapping[str, str]
+    ca: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +126,9 @@ class Party(Protocol):
     def default_audience(self, trust: TrustView) -> str | None:
         """The vendor's own audience, used when the trust names none; None where there is no such thing."""
 
+    def addresses(self, settings: Any) -> Mapping[str, str]:
+        """URLs that assertions would be sent to and that somebody chose, by field of its union member."""
+
     def target_id(self, target: Any) -> str:
         """The target as it is named in ``spec.allow[].targets``."""
 
@@ -148,8 +156,8 @@ class Party(Protocol):
     def render(self, access: Any, form: Format) -> Mapping[str, str]:
         """Documents by file name; deterministic."""
 
-    def sdk(self, trust: TrustView, binding: BindingView, paths: Paths) -> Delivered:
-        """What the vendor's SDK needs to exchange the assertion itself."""
+    def sdk(self, trust: TrustView, binding: BindingView, paths: Paths) -> Delivered | None:
+        """What the vendor's SDK needs to exchange the assertion itself; None where none can."""
 
     def exchange(self, trust: TrustView, binding: BindingView, paths: Paths) -> tuple[Exchange, Delivered] | None:
         """How the sidecar exchanges for it and what the containers then need; None where it cannot."""

@@ -117,4 +117,23 @@ TOKEN_MOUNTED = Rule(
     ("policy",),
 )  # fmt: skip
 
+URL_FORM = Rule(
+    "APO601", "X-URL-FORM", Severity.BROKEN, "The address is not one that can be used",
+    "Write https://HOST or https://HOST:PORT, without path, query or user",
+    "A service-account token is sent there. Only a verified TLS connection to one named host keeps it from others; "
+    "user, path or query have no meaning for a party's address and are how addresses are disguised.",
+)  # fmt: skip
+URL_REFUSED = Rule(
+    "APO602", "X-URL-ALLOWLIST", Severity.DENY, "Assertions must not be sent to this address",
+    "Name the relying party's own address; which ones are allowed is a setting of the installation",
+    "Whoever may write a trust could otherwise have tokens sent to a cloud's metadata service, to the API server or "
+    "into the pod itself, and use the exchange to reach what they cannot.",
+)  # fmt: skip
+CA_BUNDLE = Rule(
+    "APO603", "X-CA-BUNDLE", Severity.BROKEN, "The CA bundle is not one",
+    "Paste the PEM certificates of the authority that signed the relying party's certificate, and nothing else",
+    "The bundle is the only thing by which the party's certificate is verified, and it is public: it stands in the "
+    "pods. Anything else in it is a mistake, a private key a leak.",
+)  # fmt: skip
+
 GENERIC: tuple[Rule, ...] = tuple(value for value in list(globals().values()) if isinstance(value, Rule))

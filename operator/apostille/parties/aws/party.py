@@ -41,6 +41,10 @@ class AWS:
         """What the vendor's own tools ask for."""
         return rules.DEFAULT_AUDIENCE
 
+    def addresses(self, settings: AWSTrust) -> Mapping[str, str]:
+        """None: they follow from the region."""
+        return {}
+
     def target_id(self, target: AWSTarget) -> str:
         """The role's ARN."""
         return target.role_arn
@@ -114,7 +118,8 @@ class AWS:
                 outputs=(Output(path, "aws-credentials"),),
                 parameters={"roleARN": binding.target.role_arn, "roleSessionName": _session_name(binding)},
             ),
-            Delivered({"AWS_SHARED_CREDENTIALS_FILE": path, **_region(trust)}),
+            # Without a file (the binding ended) an SDK would look on and take the node's identity instead.
+            Delivered({"AWS_SHARED_CREDENTIALS_FILE": path, "AWS_EC2_METADATA_DISABLED": "true", **_region(trust)}),
         )
 
 

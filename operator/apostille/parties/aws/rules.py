@@ -10,7 +10,8 @@ from apostille.model.identity import Issuer
 from apostille.parties.aws import policy
 from apostille.parties.aws.settings import ROLE_ARN
 from apostille.parties.party import TrustView
-from apostille.rules.catalogue import AUD_COMMON, AUD_FOREIGN
+from apostille.rules import vendors
+from apostille.rules.catalogue import AUD_COMMON
 
 DEFAULT_AUDIENCE = "sts.amazonaws.com"
 
@@ -66,22 +67,10 @@ _HOST = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9]
 # Names that no public DNS server answers, and addresses, for which nobody has a public certificate.
 _PRIVATE = re.compile(r"(.*\.)?(svc|local|localhost|internal)|[0-9.]+")
 
-# Audiences by which other parties are known: a token for them is of no use to AWS and of use to them.
-_FOREIGN = (
-    ("api://", "Microsoft Entra"),
-    ("//iam.googleapis.com/", "Google Cloud"),
-    ("https://iam.googleapis.com/", "Google Cloud"),
-    ("sts.googleapis.com", "Google Cloud"),
-    ("snowflakecomputing.com", "Snowflake"),
-    ("vault", "Vault"),
-)
-
 
 def audience(value: str, path: str) -> Iterator[Finding]:
     """X-AUD-FOREIGN, and the warning on the vendor's shared default."""
-    for prefix, owner in _FOREIGN:
-        if value.lower() == prefix or (prefix[-1] == "/" and value.lower().startswith(prefix)):
-            yield AUD_FOREIGN.at(path, f"{value!r} is an audience of {owner}, the relying party is AWS")
+    yield from vendors.foreign(value, path, own="Amazon Web Services", party="AWS")
     if value == DEFAULT_AUDIENCE:
         yield AUD_COMMON.at(path, f"{value} is what every AWS trust of every cluster accepts")
 

@@ -1,0 +1,1 @@
+"""MinIO: an OpenID provider, policies, AssumeRoleWithWebIdentity (cloud-trust §11)."""

@@ -1,0 +1,1 @@
+"""HashiCorp Vault: the JWT auth method, its configuration and its roles (cloud-trust §6)."""

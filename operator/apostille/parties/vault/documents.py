@@ -1,0 +1,102 @@
+"""Vault's side of the trust as documents: the method's configuration and its roles (cloud-trust §6.1, §6.2)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+CONFIG = "config.json"
+
+# A token that nobody renews any more dies after this part of the longest session.
+_PARTS_OF_SESSION = 3
+
+
+@dataclass(frozen=True, slots=True)
+class VaultAccess:
+    """The documents themselves: ``config`` of the auth method, ``roles`` by name."""
+
+    config: Mapping[str, Any]
+    roles: Mapping[str, Mapping[str, Any]]
+
+    def canonical(self) -> bytes:
+        """The rendered documents."""
+        return json.dumps(render(self), sort_keys=True).encode()
+
+
+def config(issuer: str, algorithms: Iterable[str]) -> dict[str, Any]:
+    """The body of ``auth/MOUNT/config``; a write replaces what was there."""
+    return {
+        "oidc_discovery_url": issuer,
+        # Without it tokens of whoever else signs with a known key would pass.
+        "bound_issuer": issuer,
+        # Without it Vault takes every asymmetric algorithm.
+        "jwt_supported_algs": list(algorithms),
+        "default_role": "",
+    }
+
+
+def role(
+    audience: str, subjects: Iterable[str], policies: Iterable[str] | None, session_seconds: int
+) -> dict[str, Any]:
+    """The body of ``auth/MOUNT/role/NAME``: this audience, exactly these subjects.
+
+    A write changes only the fields that it names, so every field that could let in more is named.
+    """
+    exact = sorted(subjects)
+    document: dict[str, Any] = {
+        # Unset it would be oidc, which refuses every login.
+        "role_type": "jwt",
+        "user_claim": "sub",
+        "user_claim_json_pointer": False,
+        "groups_claim": "",
+        "bound_audiences": [audience],
+        "bound_subject": exact[0] if len(exact) == 1 else "",
+        "bound_claims": {} if len(exact) == 1 else {"sub": exact},
+        "bound_claims_type": "string",
+        # 0: Vault's defaults, of which only the 60 seconds of clock skew matter to tokens that have all times.
+        "clock_skew_leeway": 0,
+        "expiration_leeway": 0,
+        "not_before_leeway": 0,
+        # Batch tokens can be neither renewed nor revoked.
+        "token_type": "service",
+        "token_ttl": session_seconds // _PARTS_OF_SESSION,
+        "token_max_ttl": session_seconds,
+        "token_period": 0,
+        "token_num_uses": 0,
+    }
+    if policies is not None:
+        document["token_policies"] = list(policies)
+    return document
+
+
+def render(access: VaultAccess) -> dict[str, str]:
+    """Native documents by file name: the bodies of the API's requests, also of ``vault write PATH @FILE``."""
+    return {CONFIG: _text(access.config)} | {
+        f"role-{name}.json": _text(access.roles[name]) for name in sorted(access.roles)
+    }
+
+
+def parse(files: Mapping[str, str]) -> VaultAccess:
+    """Reads what ``render`` writes, also when somebody edited it. Raises ValueError naming the file."""
+    roles = {
+        name.removeprefix("role-").removesuffix(".json"): _object(files, name)
+        for name in sorted(files)
+        if name.startswith("role-") and name.endswith(".json")
+    }
+    return VaultAccess(_object(files, CONFIG), roles)
+
+
+def _object(files: Mapping[str, str], name: str) -> dict[str, Any]:
+    try:
+        document = json.loads(files[name])
+    except (KeyError, ValueError) as error:
+        raise ValueError(f"{name}: not a JSON document ({error!r})") from None
+    if not isinstance(document, dict):
+        raise ValueError(f"{name}: must be an object")
+    return document
+
+
+def _text(document: Mapping[str, Any]) -> str:
+    return json.dumps(document, indent=2, ensure_ascii=True) + "\n"

@@ -1,0 +1,126 @@
+"""Vault as a relying party."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from apostille.model.finding import Finding
+from apostille.model.identity import Issuer
+from apostille.parties.party import (
+    BindingView,
+    Claims,
+    Delivered,
+    Delivery,
+    Exchange,
+    Format,
+    Paths,
+    TrustView,
+    Verdict,
+)
+from apostille.parties.vault import documents, rules
+from apostille.parties.vault import evaluate as evaluation
+from apostille.parties.vault.settings import VaultTarget, VaultTrust
+from apostille.rules import addresses
+from apostille_exchange.recipe import Output
+
+CA_FILE = "ca.pem"
+
+
+class Vault:
+    """Assertions are exchanged at the JWT auth method for a client token; the role decides who, its policies what."""
+
+    name = "Vault"
+    member = "vault"
+    Trust = VaultTrust
+    Target = VaultTarget
+    # No client library logs in from a token file by itself.
+    deliveries: Sequence[Delivery] = ("Sidecar",)
+    rules = rules.RULES
+    static_credentials = ("VAULT_TOKEN",)
+
+    def default_audience(self, trust: TrustView) -> str | None:
+        """The auth method's own URL: no other receiver has it."""
+        return str(trust.settings.method)
+
+    def addresses(self, settings: VaultTrust) -> Mapping[str, str]:
+        """The server's."""
+        return {"address": settings.address}
+
+    def target_id(self, target: VaultTarget) -> str:
+        """The role's name."""
+        return target.role
+
+    def target_label(self, target: VaultTarget) -> str:
+        """``role/NAME``."""
+        return f"role/{target.role}"
+
+    def check_target_id(self, trust: TrustView, target: str, path: str) -> Iterator[Finding]:
+        """VLT-TARGET-FORM."""
+        yield from rules.target(target, path)
+
+    def check_subject(self, subject: str, path: str) -> Iterable[Finding]:
+        """None: Vault takes every subject that Kubernetes has."""
+        return ()
+
+    def findings(self, trust: TrustView, bindings: Sequence[BindingView], issuer: Issuer | None) -> Iterator[Finding]:
+        """Audience, CA, declared roles, and the documents that would be rendered."""
+        yield from rules.audience(trust.audience, "spec.audience")
+        yield from addresses.ca_bundle(trust.settings.ca_bundle, "spec.relyingParty.vault.caBundle")
+        yield from rules.roles(trust, "spec.relyingParty.vault.roles")
+        if issuer is not None:
+            yield from rules.documents(self.access(trust, bindings, issuer))
+
+    def access(self, trust: TrustView, bindings: Sequence[BindingView], issuer: Issuer) -> documents.VaultAccess:
+        """The method's configuration, and per role the union of the subjects that are bound to it."""
+        subjects: dict[str, set[str]] = {}
+        for binding in bindings:
+            subjects.setdefault(self.target_id(binding.target), set()).update(binding.subjects)
+        policies = {role.name: role.policies for role in trust.settings.roles}
+        return documents.VaultAccess(
+            documents.config(issuer.url, issuer.algorithms),
+            {
+                name: documents.role(trust.audience, subjects[name], policies.get(name), trust.session_seconds)
+                for name in sorted(subjects)
+            },
+        )
+
+    def parse(self, files: Mapping[str, str]) -> documents.VaultAccess:
+        """Reads the native documents back."""
+        return documents.parse(files)
+
+    def evaluate(self, access: documents.VaultAccess, claims: Claims, target: str) -> Verdict:
+        """As the auth method would judge."""
+        return evaluation.evaluate(access, claims, target)
+
+    def render(self, access: documents.VaultAccess, form: Format) -> Mapping[str, str]:
+        """The bodies of ``auth/MOUNT/config`` and ``auth/MOUNT/role/NAME``."""
+        return documents.render(access)
+
+    def sdk(self, trust: TrustView, binding: BindingView, paths: Paths) -> None:
+        """None: see ``deliveries``."""
+
+    def exchange(self, trust: TrustView, binding: BindingView, paths: Paths) -> tuple[Exchange, Delivered]:
+        """A login by the sidecar, which keeps the token renewed in a file and revokes it in the end."""
+        settings: VaultTrust = trust.settings
+        path = f"{paths.credentials}/token"
+        environment = {
+            "VAULT_ADDR": settings.address.rstrip("/"),
+            # No client reads this one; it is how programs and entrypoints that do read a token file call it.
+            "VAULT_TOKEN_FILE": path,
+        }
+        files = {}
+        if settings.namespace:
+            environment["VAULT_NAMESPACE"] = settings.namespace
+        if settings.ca_bundle:
+            files[CA_FILE] = settings.ca_bundle
+            environment["VAULT_CACERT"] = f"{paths.files}/{CA_FILE}"
+        return (
+            Exchange(
+                grant="VaultJWT",
+                endpoint=f"{settings.method}/login",
+                outputs=(Output(path, "token"),),
+                parameters={"role": binding.target.role},
+                ca=settings.ca_bundle,
+            ),
+            Delivered(environment, files),
+        )
