@@ -175,8 +175,7 @@ async def serve(
     async with Client(connection) as client:
         declared = Declared(client, own_namespace, service_account, addresses)
         server = Server(declared, Waiting(client, declared), settings)
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(certificate, key)
+        context = _served(certificate, key)
         tasks = [asyncio.create_task(declared.run()), asyncio.create_task(_reload(context, certificate, key))]
         runner = web.AppRunner(server.application(), access_log=None, keepalive_timeout=KEEPALIVE_SECONDS)
         await runner.setup()
@@ -195,6 +194,16 @@ async def serve(
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
+def _served(certificate: Path, key: Path) -> ssl.SSLContext:
+    """Raises OSError naming the files."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    try:
+        context.load_cert_chain(certificate, key)
+    except OSError as error:
+        raise OSError(f"certificate {certificate} with key {key}: {error}") from None
+    return context
+
+
 async def _reload(context: ssl.SSLContext, certificate: Path, key: Path) -> None:
     """New handshakes get a new certificate; connections that are open stay. A bad one is not taken."""
     seen = _stamp(certificate, key)
@@ -203,13 +212,12 @@ async def _reload(context: ssl.SSLContext, certificate: Path, key: Path) -> None
         if (now := _stamp(certificate, key)) == seen:
             continue
         try:
-            # Into a context of its own first: a pair that does not fit must not spoil the one that is served.
-            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key)
+            _served(certificate, key)  # a pair that does not fit must not spoil the one that is served
             context.load_cert_chain(certificate, key)
             seen = now
             log.info("certificate loaded", extra={"certificate": str(certificate)})
         except OSError as error:
-            log.warning("certificate not loaded", extra={"certificate": str(certificate), "reason": str(error)})
+            log.warning("certificate not loaded", extra={"reason": str(error)})
 
 
 def _stamp(*files: Path) -> tuple[int, ...]:
