@@ -27,7 +27,8 @@ def pytest_collection_finish(session: pytest.Session) -> None:
             binaries.kubernetes("kube-apiserver")
         if "control_plane_kcm" in fixtures:
             binaries.kubernetes("kube-controller-manager")
-        for name in fixtures & set(programs.SOURCES):
+        groups = {mark.args[0] for item in session.items for mark in item.iter_markers("xdist_group") if mark.args}
+        for name in sorted(groups & set(programs.SOURCES)):
             programs.program(name)
 
 

@@ -1,4 +1,4 @@
-"""``crds/``: the two CustomResourceDefinitions, and the chart's copy of them, which Helm applies where there are none."""
+"""``crds/``: the two CustomResourceDefinitions, and the chart's copy, which Helm applies where there are none."""
 
 from __future__ import annotations
 

@@ -21,6 +21,7 @@ from apostille_testbed.control_plane import ControlPlane, environment, launch
 from apostille_testbed.golang import BuildError
 from apostille_testbed.installation import Installation
 from apostille_testbed.node import lane as node_lane
+from apostille_testbed.parties import programs
 from apostille_testbed.progress import Console
 
 _DEFAULT = "testbed"
@@ -118,14 +119,15 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _build(options: argparse.Namespace, say: Console) -> None:
-    known = (*binaries.PROGRAMS, "helm")
-    default = known if options.node else binaries.CONTROL_PLANE
+    known = dict.fromkeys(binaries.PROGRAMS, binaries.kubernetes) | {"helm": lambda _, say: binaries.helm(say)}
+    known |= dict.fromkeys(programs.SOURCES, programs.program)
+    default = (*binaries.PROGRAMS, "helm") if options.node else binaries.CONTROL_PLANE
     if options.node:
         node_lane.prepare(say)
     for name in options.programs or default:
         if name not in known:
             raise _Refused(f"there is no program {name}; there are {', '.join(known)}")
-        say(f"{name}: {binaries.helm(say) if name == 'helm' else binaries.kubernetes(name, say)}")
+        say(f"{name}: {known[name](name, say)}")
 
 
 def _image(options: argparse.Namespace, say: Console) -> None:

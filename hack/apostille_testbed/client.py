@@ -38,7 +38,8 @@ class Client:
         """
         connection = http.client.HTTPSConnection(self._address, self._port, context=self._context, timeout=timeout)
         try:
-            headers = {"Accept": "application/json", "Content-Type": "application/json"}
+            # The key set has a media type of its own, and is not given to who asks for JSON alone.
+            headers = {"Accept": "application/json, */*;q=0.1", "Content-Type": "application/json"}
             connection.request(method, path, None if body is None else json.dumps(body), headers)
             response = connection.getresponse()
             text = response.read().decode()

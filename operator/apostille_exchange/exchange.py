@@ -13,16 +13,20 @@ from apostille_exchange.log import Log
 from apostille_exchange.order import Order, longest_life
 from apostille_exchange.transport import Endpoint, Reply
 
-Post = Callable[[Endpoint, str, Mapping[str, str]], Reply]
+Post = Callable[..., Reply]
+"""`transport.post_form`."""
 
 
 def exchange(life: Life, order: Order, to: Endpoint, post: Post, clock: Clock, log: Log) -> None:
     """Assertion in, credential files out. Never raises; `life` learns of the outcome, exactly once."""
     fields: dict[str, object] = {"binding": life.admission.binding, "grant": life.admission.grant}
     try:
-        found = assertion.read(life.admission.token, life.admission.audience)
-        fields |= {"jti": found.token_id, "sub": found.subject}
-        credential = _ask(life, order, found, to, post, clock)
+        credential = _renew(life, order, to, post, clock)
+        done = "renewed" if credential is not None else "exchanged"
+        if credential is None:
+            found = assertion.read(life.admission.token, life.admission.audience)
+            fields |= {"jti": found.token_id, "sub": found.subject}
+            credential = _ask(life, order, found, to, post, clock)
         delivered = life.deliver(order, credential)
     except ExchangeError as error:
         _failed(life, error, fields, log)
@@ -33,7 +37,7 @@ def exchange(life: Life, order: Order, to: Endpoint, post: Post, clock: Clock, l
     else:
         fields |= {"expires": instants.text(credential.expires), "credential": f"sha256:{credential.fingerprint}"}
         if delivered:
-            log("info", "exchanged", result="Exchanged", **fields)
+            log("info", done, result=done.capitalize(), **fields)
         else:
             log("info", "exchanged and dropped: the plan has changed meanwhile", result="Overtaken", **fields)
 
@@ -42,19 +46,79 @@ def _ask(life: Life, order: Order, found: assertion.Assertion, to: Endpoint, pos
     reply = post(to, life.admission.ca, life.grant.form(order.parameters, order.session_seconds, found))
     try:
         credential = life.grant.read(reply, life.admission, order.parameters, found)
-        left = credential.expires - clock.time()
-        if left <= 0:
-            raise ExchangeError(errors.BAD_REPLY, "the credential has ended already; are the clocks right?")
-        if left > longest_life(life.admission):
-            raise ExchangeError(
-                errors.BAD_REPLY,
-                f"the credential would live longer than the {life.admission.session_seconds} s of the pod's admission; "
-                "are the clocks right?",
-            )
+        try:
+            _check_life(life, credential, clock)
+        except ExchangeError:
+            life.discard(credential)
+            raise
     except ExchangeError as error:
         error.retry_after = _retry_after(reply, clock)
         raise
     return credential
+
+
+def _renew(life: Life, order: Order, to: Endpoint, post: Post, clock: Clock) -> Credential | None:
+    """The held credential, for longer; None where there is none, or where it takes a new exchange."""
+    held = life.renewable(order)
+    if held is None:
+        return None
+    asked = life.grant.renewal(to, held)
+    reply = post(asked.endpoint, life.admission.ca, asked.form, asked.headers)
+    try:
+        renewed = life.grant.renewed(reply, held)
+        if renewed is not None:
+            _check_life(life, renewed, clock)
+    except ExchangeError as error:
+        if error.permanent:
+            return None  # it was revoked, or its role has gone: the assertion decides
+        error.retry_after = _retry_after(reply, clock)
+        raise
+    return renewed
+
+
+def revoke(life: Life, credential: Credential, to: Endpoint, post: Post, log: Log) -> None:
+    """Takes a credential back. Never raises; `life` learns of the outcome, exactly once."""
+    fields: dict[str, object] = {"binding": life.admission.binding, "grant": life.admission.grant}
+    fields["credential"] = f"sha256:{credential.fingerprint}"
+    try:
+        asked = life.grant.revocation(to, credential)
+        life.grant.revoked(post(asked.endpoint, life.admission.ca, asked.form, asked.headers), credential)
+    except ExchangeError as error:
+        _not_revoked(life, credential, error, fields, log)
+    except Exception as error:
+        detail = f"{type(error).__name__} at {_place(error)}"
+        _not_revoked(life, credential, ExchangeError(errors.UNKNOWN, detail), fields, log)
+    else:
+        life.revoked(credential)
+        log("info", "revoked", result="Revoked", **fields)
+
+
+def _not_revoked(
+    life: Life, credential: Credential, error: ExchangeError, fields: Mapping[str, object], log: Log
+) -> None:
+    wait = life.not_revoked(credential, error)
+    log(
+        "warning",
+        "not revoked yet",
+        result="NotRevoked",
+        reason=error.reason,
+        status=error.status,
+        detail=error.detail,
+        retrySeconds=round(wait, 1),
+        **fields,
+    )
+
+
+def _check_life(life: Life, credential: Credential, clock: Clock) -> None:
+    left = credential.expires - clock.time()
+    if left <= 0:
+        raise ExchangeError(errors.BAD_REPLY, "the credential has ended already; are the clocks right?")
+    if left > longest_life(life.admission):
+        raise ExchangeError(
+            errors.BAD_REPLY,
+            f"the credential would live longer than the {life.admission.session_seconds} s of the pod's admission; "
+            "are the clocks right?",
+        )
 
 
 def _retry_after(reply: Reply, clock: Clock) -> float | None:

@@ -47,9 +47,13 @@ class Life:
         self._closed = False
         self._busy = False
         self._held: Stamp | None = None
+        self._credential: Credential | None = None  # only where it can be renewed and revoked
+        self._discarded: list[tuple[Credential, Backoff]] = []
+        self._revoking = 0
         self._refresh: Refresh | None = None
         self._backoff = Backoff(clock)
         self._tried: assertion.Version | None = None
+        self._waits: dict[int, Backoff] = {}
 
     def start(self) -> None:
         """Clears what a killed predecessor left half-written."""
@@ -97,16 +101,64 @@ class Life:
         with self._lock:
             if self._closed or self._order != done:
                 self._busy = False
+                self._discard(credential)
                 return False
             stamp = Stamp(int(self._clock.time()), int(credential.expires), done.digest)
             try:
                 self._outputs.write(credential, stamp)
             except OSError as error:
+                self._discard(credential)
                 raise ExchangeError(errors.NOT_DELIVERED, error.strerror or type(error).__name__) from None
             self._busy = False
             self._backoff.succeeded()
             self._hold(stamp)
+            if self.grant.revocable:
+                before, self._credential = self._credential, credential
+                self._discard(before)
             return True
+
+    def renewable(self, wanted: Order) -> Credential | None:
+        """The credential that is held for this order, where it can be renewed."""
+        with self._lock:
+            if self._held is None or self._held.order != wanted.digest:
+                return None
+            return self._credential
+
+    def discard(self, credential: Credential) -> None:
+        """Has a credential revoked that is not delivered."""
+        with self._lock:
+            self._discard(credential)
+
+    def discarded(self) -> list[Credential]:
+        """Credentials to revoke now; each is under way until `revoked` or `not_revoked`."""
+        with self._lock:
+            now = self._clock.time()
+            due = [(one, wait) for one, wait in self._discarded if not wait.waits(assertion_changed=False)]
+            self._discarded = [(one, wait) for one, wait in self._discarded if (one, wait) not in due]
+            alive = [(one, wait) for one, wait in due if one.expires > now]
+            self._revoking += len(alive)
+            self._waits.update({id(one): wait for one, wait in alive})
+            return [one for one, _ in alive]
+
+    def revoked(self, credential: Credential) -> None:
+        """It is no more."""
+        with self._lock:
+            self._revoking -= 1
+            self._waits.pop(id(credential), None)
+
+    def not_revoked(self, credential: Credential, error: ExchangeError) -> float:
+        """Notes a failure; returns the seconds until the next try."""
+        with self._lock:
+            self._revoking -= 1
+            wait = self._waits.pop(id(credential))
+            self._discarded.append((credential, wait))
+            return wait.failed(error)
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether a credential is still to be revoked, or may come yet that then is."""
+        with self._lock:
+            return self.grant.revocable and bool(self._busy or self._discarded or self._revoking)
 
     def failed(self, error: ExchangeError) -> float:
         """Notes a failure; returns the seconds until the next try."""
@@ -115,9 +167,19 @@ class Life:
             return self._backoff.failed(error)
 
     def close(self) -> None:
-        """Nothing is written from now on; returns when nothing is being written."""
+        """Nothing is written from now on; returns when nothing is being written.
+
+        What can be revoked is discarded, and its file goes before it: nothing finds a token that is no more.
+        """
         with self._lock:
             self._closed = True
+            if self._credential is None:
+                return
+            try:
+                self._outputs.remove()
+            except OSError as error:
+                self._say("error", "a credential file could not be removed", detail=error.strerror)
+            self._drop()
 
     def _take(self, wanted: Order) -> None:
         if wanted == self._order:
@@ -138,6 +200,8 @@ class Life:
             left = found.expires - self._clock.time()
         if found is not None and 0 < left <= longest_life(self.admission):
             self._hold(found)
+            if self.grant.revocable and (values := self._outputs.read()) is not None:
+                self._credential = Credential(values, found.expires, "", found.expires - found.issued)
             expires = instants.text(found.expires)
             self._say("info", "goes on with the credential of before the restart", expires=expires)
 
@@ -155,7 +219,7 @@ class Life:
 
     def _notice_end(self) -> None:
         if self._held is not None and self._clock.time() >= self._held.expires:
-            self._held = None
+            self._held = self._credential = None
             self._say("error", "the credential ended without a renewal", reason="CredentialEnded")
 
     def _end(self) -> None:
@@ -164,6 +228,18 @@ class Life:
         self._ended = self._left_over = True
         self._order = self._held = None
         self._remove()
+        self._drop()
+
+    def _drop(self) -> None:
+        dropped, self._credential = self._credential, None
+        self._discard(dropped)
+
+    def _discard(self, credential: Credential | None) -> None:
+        """Has it revoked, unless it is the one that is held on to."""
+        if credential is None or not self.grant.revocable:
+            return
+        if self._credential is None or credential.values != self._credential.values:
+            self._discarded.append((credential, Backoff(self._clock)))
 
     def _remove(self) -> None:
         """Tries until nothing is left."""

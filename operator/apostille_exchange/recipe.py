@@ -42,8 +42,8 @@ class Admission:
     """What the pod was admitted for; immutable for the pod's life.
 
     ``grant`` names a module of ``apostille_exchange.grants``; ``endpoint`` is the only URL an assertion is sent to;
-    ``ca`` is the path of a PEM bundle, empty for the system's; ``session_seconds`` is the ceiling of a credential's
-    life.
+    ``ca`` is a PEM bundle or the path of one, empty for the system's; ``session_seconds`` is the ceiling of a
+    credential's life.
     """
 
     binding: str

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import signal
 import threading
+import time
 from collections.abc import Callable, Sequence
 from functools import partial
 
 from apostille_exchange import errors, grants, transport
 from apostille_exchange.clock import Clock
 from apostille_exchange.errors import ExchangeError
-from apostille_exchange.exchange import Post, exchange
+from apostille_exchange.exchange import Post, exchange, revoke
 from apostille_exchange.life import Life
 from apostille_exchange.log import Log
 from apostille_exchange.plan import PlanFile
 from apostille_exchange.recipe import Admission, Plan, RecipeError
 
+CLOSING, CLOSING_STEP = 20.0, 0.05  # seconds for revocations after SIGTERM; a pod's grace is 30 by default
 INTERVAL = 1.0  # seconds between two looks at plan, assertions and clocks
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
@@ -64,11 +66,25 @@ class Exchanger:
                     self._start(partial(exchange, life, order, to, self._post, self._clock, self._log))
                 except RuntimeError:  # no thread can be started now
                     life.failed(ExchangeError(errors.UNKNOWN))
+        self._revoke()
 
-    def close(self) -> None:
-        """Returns when no file is being written, and none will be."""
+    def close(self, wait: Callable[[float], object] = time.sleep) -> None:
+        """Returns when no file is being written, and none will be, and what can be revoked is, or time is over."""
         for life, _ in self._lives.values():
             life.close()
+        for _ in range(int(CLOSING / CLOSING_STEP)):
+            self._revoke()
+            if not any(life.unfinished for life, _ in self._lives.values()):
+                return
+            wait(CLOSING_STEP)
+
+    def _revoke(self) -> None:
+        for life, to in self._lives.values():
+            for credential in life.discarded():
+                try:
+                    self._start(partial(revoke, life, credential, to, self._post, self._log))
+                except RuntimeError:
+                    life.not_revoked(credential, ExchangeError(errors.UNKNOWN))
 
     def _follow(self, plan: Plan) -> None:
         for binding, recipe in plan.recipes.items():

@@ -21,6 +21,14 @@ CONNECT_TIMEOUT = 6.0  # seconds for one address of several
 MAX_BODY = 64 * 1024
 MAX_HEAD = 16 * 1024
 
+_EOL = "\r\n"
+# Beyond link-local: Alibaba Cloud, Oracle Cloud, Azure's WireServer, EC2 over IPv6.
+_METADATA = (
+    b"\x64\x64\x64\xc8",
+    b"\xc0\x00\x00\xc0",
+    b"\xa8\x3f\x81\x10",
+    b"\xfd\x00\x0e\xc2" + b"\0" * 10 + b"\x02\x54",
+)
 _UNRESERVED = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
 
 
@@ -40,6 +48,8 @@ class Reply:
     status: int
     headers: Mapping[str, str]
     body: bytes = field(repr=False)
+    received: float = field(default_factory=time.time)
+    """Seconds since the epoch."""
 
     @property
     def media_type(self) -> str:
@@ -67,8 +77,9 @@ def endpoint(url: str) -> Endpoint:
     return Endpoint(host, int(port[1:]), slash + path or "/")
 
 
-def post_form(to: Endpoint, ca: str, form: Mapping[str, str]) -> Reply:
-    """POSTs a form. ``ca`` is a PEM file, the only one then trusted; empty for the system's (``SSL_CERT_FILE``).
+def post_form(to: Endpoint, ca: str, form: Mapping[str, str], headers: Mapping[str, str] | None = None) -> Reply:
+    """POSTs a form. ``ca`` is PEM text or a PEM file, then nothing else is trusted; empty: the system's
+    (``SSL_CERT_FILE``).
 
     Raises ExchangeError: Unreachable, TLSFailed, BadReply.
     """
@@ -80,6 +91,7 @@ def post_form(to: Endpoint, ca: str, form: Mapping[str, str]) -> Reply:
         "User-Agent: apostille-exchange\r\n"
         "Content-Type: application/x-www-form-urlencoded; charset=utf-8\r\n"
         f"Content-Length: {len(body)}\r\n"
+        f"{''.join(f'{name}: {value}' + _EOL for name, value in (headers or {}).items())}"
         "Connection: close\r\n\r\n"
     )
     context = _context(ca)
@@ -117,8 +129,12 @@ def _context(ca: str) -> ssl.SSLContext:
         context.set_default_verify_paths()
         return context
     try:
-        context.load_verify_locations(cafile=ca)
+        if ca.lstrip().startswith("-----BEGIN "):
+            context.load_verify_locations(cadata=ca)
+        else:
+            context.load_verify_locations(cafile=ca)
     except OSError as error:
+        ca = "" if "\n" in ca else ca
         raise ExchangeError(errors.TLS_FAILED, f"CA bundle {ca}: {error.strerror or 'no certificates'}") from None
     return context
 
@@ -155,6 +171,8 @@ def _forbidden(family: int, address: str, host: str) -> str:
     four = len(packed) == 4
     if packed.startswith(b"\xa9\xfe") if four else packed[0] == 0xFE and packed[1] & 0xC0 == 0x80:
         return "resolves to a link-local address"
+    if packed in _METADATA:
+        return "resolves to a cloud's metadata service"
     if not any(packed) or (packed[0] & 0xF0 == 0xE0 if four else packed[0] == 0xFF):
         return "resolves to no host's address"
     if (packed[0] == 127 if four else packed == b"\0" * 15 + b"\1") and host not in (address, "localhost"):

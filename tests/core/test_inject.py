@@ -229,7 +229,10 @@ def test_reserved_paths(path: str) -> None:
 def test_two_bindings_may_not_set_one_variable_differently() -> None:
     other = plan(binding("other"))
     found = inject(pod(), [SDK, other], SETTINGS)
-    assert "WorkloadBindings other and s3 both set AWS_WEB_IDENTITY_TOKEN_FILE in container app" in found.denial
+    assert found.denial == (
+        "spec.containers[0].env: WorkloadBindings other and s3 both set AWS_WEB_IDENTITY_TOKEN_FILE, "
+        "AWS_ROLE_SESSION_NAME in container app; give each its own containers (spec.delivery.containers.include)"
+    )
     apart = [
         plan(binding(name, delivery={"containers": {"include": [container]}}))
         for name, container in (("s3", "app"), ("other", "log"))

@@ -187,6 +187,7 @@ class Pod:
         self.clock = StillClock()
         self.log = MemoryLog(self.clock)
         self.forms: list[dict[str, str]] = []
+        self.paths: list[str] = []
         self.answers: deque[Answer] = deque()
         self._slow = slow
         self._real = post
@@ -227,10 +228,11 @@ class Pod:
         else:
             work()
 
-    def _post(self, to: Endpoint, ca: str, form: Mapping[str, str]) -> Reply:
+    def _post(self, to: Endpoint, ca: str, form: Mapping[str, str], headers: Mapping[str, str] | None = None) -> Reply:
         self.forms.append(dict(form))
+        self.paths.append(to.path)
         if self._real is not None:
-            return self._real(to, ca, form)
+            return self._real(to, ca, form, headers) if headers else self._real(to, ca, form)
         answer = self.answers.popleft() if self.answers else self.grant
         if isinstance(answer, Exception):
             raise answer

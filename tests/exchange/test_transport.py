@@ -209,6 +209,7 @@ def resolve(monkeypatch: pytest.MonkeyPatch, address: str, port: int) -> None:
         *("169.254.169.254", "fe80::1", "fe80::1%eth0", "::ffff:169.254.169.254"),
         *("0.0.0.0", "::", "224.0.0.1", "ff02::1"),  # noqa: S104 - nothing is bound
         *("127.0.0.1", "127.0.0.53", "::1", "::ffff:127.0.0.1"),
+        *("100.100.100.200", "192.0.0.192", "168.63.129.16", "fd00:ec2::254"),
     ],
 )
 def test_a_name_never_leads_to_an_address_of_this_node(monkeypatch: pytest.MonkeyPatch, address: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import secrets
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from apostille_testbed import binaries
 from integration.cluster import Cluster, Json, Team, role
 from integration.kubectl_output import explained, tables
 from integration.plain_client import until
@@ -182,39 +184,40 @@ def test_a_trust_that_does_not_work_says_why_in_an_event(team: Team) -> None:
     assert events() == [["Warning", "TrustNotFound", message]]
 
 
-# Everything that a reader of `kubectl explain` can descend into.
-DOCUMENTED = [
-    "federationtrust.spec", "federationtrust.spec.allow", "federationtrust.spec.ceilings",
-    "federationtrust.spec.configuration", "federationtrust.spec.enforcement", "federationtrust.spec.governance",
-    "federationtrust.spec.issuer", "federationtrust.spec.relyingParty", "federationtrust.spec.relyingParty.aws",
-    "federationtrust.status", "federationtrust.status.access", "federationtrust.status.bindings",
-    "federationtrust.status.conditions", "federationtrust.status.foreignUsers", "federationtrust.status.issuer",
-    "workloadbinding.spec", "workloadbinding.spec.delivery", "workloadbinding.spec.delivery.containers",
-    "workloadbinding.spec.subject", "workloadbinding.spec.target", "workloadbinding.spec.target.aws",
-    "workloadbinding.spec.token", "workloadbinding.spec.trustRef", "workloadbinding.spec.validity",
-    "workloadbinding.status", "workloadbinding.status.conditions", "workloadbinding.status.pods",
-]  # fmt: skip
-
-
-def test_explain_reads_like_api_documentation(cluster: Cluster) -> None:
-    """Every field has a sentence that begins with its name, as the API conventions ask; nothing is left out."""
-    met: set[str] = set()
-    for path in DOCUMENTED:
+@pytest.mark.parametrize("kind", ["federationtrust", "workloadbinding"])
+def test_explain_reads_like_api_documentation(cluster: Cluster, kind: str) -> None:
+    """Every field, however deep, has a sentence that begins with its name, as the API conventions ask."""
+    paths, read = [f"{kind}.spec", f"{kind}.status"], 0
+    while paths:
+        path = paths.pop()
         fields = explained(cluster.kubectl("explain", path).stdout)
         assert fields, path
-        for name, (kind, text) in fields.items():
+        for name, (of, text) in fields.items():
             assert text.startswith(f"{name} "), f"{path}.{name}: {text!r}"
             assert text.endswith("."), f"{path}.{name}: {text!r}"
-            if "Object" in kind:
-                met.add(f"{path}.{name}")
+            read += 1
+            if "Object" in of:
+                paths.append(f"{path}.{name}")
 
-    assert met == {path for path in DOCUMENTED if path.count(".") > 1}
+    assert read > 30
 
 
 def apostille(*arguments: str) -> subprocess.CompletedProcess[str]:
     """The command line."""
     command = [sys.executable, "-m", "apostille.cli.main", *arguments]
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+
+
+def plugin(directory: Path, kubeconfig: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """``kubectl apostille …``, as the entry point ``kubectl-apostille`` of the package makes it work."""
+    program = directory / "kubectl-apostille"
+    program.write_text(f'#!/bin/sh\nexec {sys.executable} -m apostille.cli.main "$@"\n')
+    program.chmod(0o755)
+    path = f"{directory}:{os.environ['PATH']}"
+    return subprocess.run(
+        [str(binaries.kubectl()), "apostille", *arguments], capture_output=True, text=True, check=False, timeout=60,
+        env={**os.environ, "PATH": path, "KUBECONFIG": str(kubeconfig)},
+    )  # fmt: skip
 
 
 def test_render_prints_what_the_relying_party_must_hold(quickstart: Quickstart, tmp_path: Path) -> None:
@@ -224,7 +227,7 @@ def test_render_prints_what_the_relying_party_must_hold(quickstart: Quickstart, 
 
     printed = json.loads(apostille("render", quickstart.trust, *where, "-o", "json").stdout)
     written = apostille("render", quickstart.trust, *where, "--directory", str(tmp_path / "out"))
-    plain = apostille("render", quickstart.trust, *where)
+    plain = plugin(tmp_path, plane.kubeconfig, "render", quickstart.trust)
 
     assert {name: json.loads(text) for name, text in stored["data"].items()} == printed
     provider, role_file = sorted(printed)

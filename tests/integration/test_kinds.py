@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
+from apostille.parties.registry import BY_NAME, PARTIES
 from integration.plain_client import PlainClient, connected, namespace, until
 
 pytestmark = pytest.mark.integration
@@ -118,7 +119,9 @@ BAD_TRUSTS: dict[str, tuple[str, Any, str]] = {
         "spec.relyingParty.aws: Invalid value: aws is required when type is AWS, and forbidden otherwise",
     ),
     "a party that nothing serves yet": (
-        "spec.relyingParty.type", "GCP", 'spec.relyingParty.type: Unsupported value: "GCP": supported values: "AWS"',
+        "spec.relyingParty.type", "Fax",
+        'spec.relyingParty.type: Unsupported value: "Fax": supported values: '
+        + ", ".join(f'"{name}"' for name in sorted(BY_NAME)),
     ),
     "no type": ("spec.relyingParty.type", ABSENT, "spec.relyingParty.type: Required value"),
     "no relying party": ("spec.relyingParty", ABSENT, "spec.relyingParty: Required value"),
@@ -208,7 +211,9 @@ _NAME = (
     "metadata.name: Invalid value: the name of a WorkloadBinding is a DNS label of at most 40 characters: volumes and "
     "files are named after it"
 )
-_ONE_TARGET = "spec.target: Invalid value: name exactly one target, the one of the trust's relying party (aws)"
+_ONE_TARGET = "spec.target: Invalid value: name exactly one target, the one of the trust's relying party ({})".format(
+    ", ".join(party.member for party in PARTIES)
+)
 BAD_BINDINGS: dict[str, tuple[str, Any, str]] = {
     "a name of 41 characters": ("metadata.name", "a" * 41, _NAME),
     "a name with a dot": ("metadata.name", "s3.reader", _NAME),

@@ -20,7 +20,7 @@ from apostille_testbed.parties.minio import MinIOParty
 from self_hosted import FACTS, MINIO_AUDIENCE, READER, STRANGERS, URL, issuer_site, minio_binding, minio_trust
 from testbed.strict_sts_issuer import Issuer
 
-pytestmark = pytest.mark.xdist_group("minio")
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("minio")]
 
 PARTY = MinIO()
 SUBJECTS = [READER, *STRANGERS]
@@ -95,7 +95,7 @@ def test_any_policies_and_any_claims(minio: tuple[Issuer, MinIOParty], mode: str
     @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
     @given(st.dictionaries(st.sampled_from(known), made_statements, min_size=1, max_size=2), presented)
     def judge(policies: dict[str, list[dict[str, Any]]], claims: dict[str, Any]) -> None:
-        access = MinIOAccess(provider, {name: documents.document(made) for name, made in policies.items()})
+        access = MinIOAccess(provider, {name: documents.document(made, 3600) for name, made in policies.items()})
         server.apply(documents.render(access))
         token = issuer.token(claims["sub"], claims["aud"], **claims)
         for target in TARGETS:

@@ -31,16 +31,40 @@ def test_a_policy_is_named_after_its_subject_and_holds_its_targets_statements() 
     assert made.setting("CLAIM_NAME") == "sub"
     assert made.setting("ROLE_POLICY") == ""
     assert list(made.policies) == [READER, WRITER]
-    assert [s["Action"] for s in made.policies[READER]["Statement"]] == [["s3:ListBucket"], ["s3:GetObject"]]
-    assert [s["Sid"] for s in made.policies[WRITER]["Statement"]] == ["ledger-writer"]
-    assert all("Condition" not in s for policy in made.policies.values() for s in policy["Statement"])
+    *reading, ceiling = made.policies[READER]["Statement"]
+    assert [s["Action"] for s in reading] == [["s3:ListBucket"], ["s3:GetObject"]]
+    assert [s["Sid"] for s in made.policies[WRITER]["Statement"]] == ["ledger-writer", ceiling["Sid"]]
+    assert all("Condition" not in s for s in reading)
+
+
+def test_every_policy_refuses_credentials_beyond_the_trusts_ceiling() -> None:
+    for mode in ("Claim", "Role"):
+        made = access(minio_binding(), writer(), settings={"mode": mode}, ceilings={"sessionSeconds": 1800})
+        for policy in made.policies.values():
+            assert policy["Statement"][-1] == {
+                "Sid": "apostille-ceiling",
+                "Effect": "Deny",
+                "Action": ["sts:AssumeRoleWithWebIdentity"],
+                "Condition": {"NumericGreaterThan": {"sts:DurationSeconds": [1800]}},
+            }
+
+
+def test_a_denial_of_anything_else_is_not_judged_by_guess() -> None:
+    made = access(minio_binding())
+    claims = {"sub": READER, "aud": [MINIO_AUDIENCE]}
+    assert PARTY.evaluate(made, claims, "ledger-reader").allowed
+    denial = {"Sid": "no", "Effect": "Deny", "Action": ["s3:GetObject"], "Resource": ["*"]}
+    more = {READER: {**made.policies[READER], "Statement": [*made.policies[READER]["Statement"], denial]}}
+    with pytest.raises(ValueError, match="denies more than long credentials"):
+        PARTY.evaluate(documents.MinIOAccess(made.environment, more), claims, "ledger-reader")
 
 
 def test_with_role_one_policy_speaks_to_each_targets_subjects() -> None:
     made = access(minio_binding(), writer(), minio_binding("o", "orders"), settings={"mode": "Role"})
     assert (made.setting("ROLE_POLICY"), made.setting("CLAIM_NAME")) == ("apostille-minio-prod", "")
     (policy,) = made.policies.values()
-    bound = {s["Sid"]: s["Condition"]["StringEquals"]["jwt:sub"] for s in policy["Statement"]}
+    allowed = [s for s in policy["Statement"] if s["Effect"] == "Allow"]
+    bound = {s["Sid"]: s["Condition"]["StringEquals"]["jwt:sub"] for s in allowed}
     assert bound == {"ledger-reader": ["system:serviceaccount:orders:reader", READER], "ledger-writer": [WRITER]}
 
 

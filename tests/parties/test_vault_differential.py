@@ -18,7 +18,7 @@ from apostille_testbed.parties.vault import VaultParty
 from self_hosted import FACTS, READER, STRANGERS, URL, VAULT_AUDIENCE, issuer_site, vault_binding, vault_trust
 from testbed.strict_sts_issuer import Issuer
 
-pytestmark = pytest.mark.xdist_group("vault")
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("vault")]
 
 PARTY = Vault()
 AUDIENCES = ["a", "b", VAULT_AUDIENCE]

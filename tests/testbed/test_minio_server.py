@@ -22,7 +22,7 @@ from apostille_testbed.parties.minio import MinIOParty
 from self_hosted import READER, URL, issuer_site
 from testbed.strict_sts_issuer import Issuer
 
-pytestmark = pytest.mark.xdist_group("minio")
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("minio")]
 
 AUDIENCE = "https://minio.example:9000"
 STRANGER = READER + "2"
@@ -56,7 +56,7 @@ def statement(*actions: str, **changes: Any) -> dict[str, Any]:
 
 
 def claim(*subjects: str, statements: Sequence[dict[str, Any]] = ()) -> dict[str, str]:
-    policies = {subject: documents.document(statements or [statement()]) for subject in subjects}
+    policies = {subject: documents.document(statements or [statement()], 1800) for subject in subjects}
     mapping = documents.provider(URL, AUDIENCE, "test", {"CLAIM_NAME": "sub"})
     return documents.render(documents.MinIOAccess(mapping, policies))
 
@@ -64,7 +64,7 @@ def claim(*subjects: str, statements: Sequence[dict[str, Any]] = ()) -> dict[str
 def role(*subjects: str) -> dict[str, str]:
     only = statement(Condition={"StringEquals": {documents.SUBJECT: list(subjects)}})
     mapping = documents.provider(URL, AUDIENCE, "test", {"ROLE_POLICY": "apostille-test"})
-    return documents.render(documents.MinIOAccess(mapping, {"apostille-test": documents.document([only])}))
+    return documents.render(documents.MinIOAccess(mapping, {"apostille-test": documents.document([only], 1800)}))
 
 
 @pytest.mark.parametrize(
@@ -145,6 +145,16 @@ def test_several_statements_of_one_target_add_up(minio: World) -> None:
     assert client.get_object(Bucket="ledger", Key="2026")["ContentLength"] == 7
     with pytest.raises(ClientError, match="AccessDenied"):
         client.put_object(Bucket="ledger", Key="x", Body=b"")
+
+
+@pytest.mark.parametrize("documents_of", [claim, role])
+def test_no_credential_is_longer_than_the_ceiling(minio: World, documents_of: Any) -> None:
+    """A token's holder could otherwise ask for one of a year."""
+    minio.minio.apply(documents_of(READER))
+    for seconds, status in (("900", 200), ("1800", 200), ("1801", 403), ("31536000", 403)):
+        answer = minio.minio.exchange(minio.token(), RoleArn=role_arn(AUDIENCE, ""), DurationSeconds=seconds)
+        assert answer.status == status, seconds
+    assert minio.minio.exchange(minio.token(), RoleArn=role_arn(AUDIENCE, "")).status == 200, "as SDKs ask"
 
 
 def test_a_removed_policy_ends_the_exchange(minio: World) -> None:

@@ -16,7 +16,7 @@ from apostille_testbed.parties.vault import VaultParty
 from self_hosted import READER, URL, issuer_site
 from testbed.strict_sts_issuer import Issuer, new_key
 
-pytestmark = pytest.mark.xdist_group("vault")
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("vault")]
 
 AUDIENCE = "https://vault.example/v1/auth/jwt"
 

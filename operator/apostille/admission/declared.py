@@ -51,6 +51,8 @@ class Declared:
         )
         self.issuer: Issuer | None = None
         self._unsettled: dict[str, float] = {}
+        self._leader = asyncio.Lock()
+        self._led_until = 0.0
 
     async def run(self) -> None:
         """Keeps the copies until cancelled."""
@@ -126,19 +128,24 @@ class Declared:
         await self._until(lambda: _selected(self.trusts.get("", trust.name), trust), deadline)
 
     async def _until(self, condition: Callable[[], bool], deadline: float) -> None:
-        asked = -LEADER_SECONDS
         while not condition():
-            now = time.monotonic()
-            if now >= deadline:
+            if time.monotonic() >= deadline:
                 raise NotDone("retry in a few seconds (controllers such as Deployments and Jobs do)")
-            if now - asked >= LEADER_SECONDS:
-                if not await self._led():
-                    raise NotDone(f"no Apostille controller is running (namespace {self.own_namespace})")
-                asked = now
+            if not await self._is_led():
+                raise NotDone(f"no Apostille controller is running (namespace {self.own_namespace})")
             await asyncio.sleep(POLL_SECONDS)
 
-    async def _led(self) -> bool:
-        """Whether a controller is at work: waiting for a dead one only keeps people waiting. Raises ApiError."""
+    async def _is_led(self) -> bool:
+        """Whether a controller is at work, as of a moment ago: waiting for a dead one only keeps people waiting.
+
+        Raises ApiError.
+        """
+        async with self._leader:
+            if time.monotonic() >= self._led_until and await self._read_lease():
+                self._led_until = time.monotonic() + LEADER_SECONDS
+            return time.monotonic() < self._led_until
+
+    async def _read_lease(self) -> bool:
         try:
             lease = await self._client.get(LEASES.path(CONTROLLER_LEASE, namespace=self.own_namespace))
         except ApiError as error:

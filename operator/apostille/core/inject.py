@@ -202,14 +202,17 @@ def _environment(work: _Work, path: str, shown: str, container: Mapping[str, Any
     have = container.get("env") or []
     name = container.get("name", "")
     want: dict[str, tuple[str, str]] = {}
+    disputed: dict[tuple[str, str], list[str]] = {}
     for plan in plans:
         for key, value in plan.frozen.environment.items():
             if key in want and want[key][0] != value:
-                work.denials.append(
-                    f"{shown}.env: WorkloadBindings {want[key][1]} and {plan.binding} both set {key} in container "
-                    f"{name}; give each its own containers (spec.delivery.containers.include)"
-                )
+                disputed.setdefault((want[key][1], plan.binding), []).append(key)
             want.setdefault(key, (value, plan.binding))
+    work.denials += [
+        f"{shown}.env: WorkloadBindings {one} and {other} both set {', '.join(keys)} in container {name}; "
+        "give each its own containers (spec.delivery.containers.include)"
+        for (one, other), keys in disputed.items()
+    ]
     stale: list[int] = []
     operations: list[Operation] = []
     # Of several variables of one name the last counts (core/v1 Container.env).

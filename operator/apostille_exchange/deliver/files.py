@@ -38,26 +38,41 @@ def write(path: str, content: str, mode: int) -> None:
 
 
 def remove(path: str) -> None:
-    """Removes the file and what a killed writer left. Raises OSError unless it is gone."""
+    """Removes the file, its stamp and what a killed writer left. Raises OSError unless all is gone."""
     sweep(path)
-    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-        os.unlink(path)
-        _sync(os.path.dirname(path))
+    for file in (beside(path), path):
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            os.unlink(file)
+            _sync(os.path.dirname(file))
 
 
 def sweep(path: str) -> None:
     """Removes what a killed writer left beside ``path``. Raises OSError."""
-    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-        os.unlink(_temporary(path))
+    for file in (path, beside(path)):
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            os.unlink(_temporary(file))
 
 
 def stamp(path: str) -> Stamp | None:
-    """The stamp of the file that is there; None without one."""
+    """The stamp of the file that is there, in it or beside it; None without one."""
+    if not (text := content(path)):
+        return None
+    return find(text) or find(content(beside(path)))
+
+
+def content(path: str) -> str:
+    """A file's text; empty where it cannot be read."""
     try:
         with open(path, "rb") as file:
-            return find(file.read(_MAX_BYTES).decode("utf-8", "replace"))
+            return file.read(_MAX_BYTES).decode("utf-8", "replace")
     except OSError:
-        return None
+        return ""
+
+
+def beside(path: str) -> str:
+    """Where the stamp of a file is that has no place for it."""
+    directory, name = os.path.split(path)
+    return os.path.join(directory, f".{name}.stamp")
 
 
 def _temporary(path: str) -> str:

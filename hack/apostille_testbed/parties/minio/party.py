@@ -10,7 +10,7 @@ import secrets
 import shutil
 import ssl
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -61,21 +61,27 @@ class MinIOParty:
     Args:
         site: where it reads issuers' documents.
         directory: where all its files are; a temporary one, removed by `close`, when left out.
+        hosts: names that its certificate is valid for besides loopback.
         say: takes lines of progress when MinIO must be built.
     """
 
     def __init__(
-        self, *, site: IssuerSite | None = None, directory: Path | None = None, say: Say | None = None
+        self,
+        *,
+        site: IssuerSite | None = None,
+        directory: Path | None = None,
+        hosts: Sequence[str] = ("minio.example",),
+        say: Say | None = None,
     ) -> None:
         self._program = program("minio", say)
         self._temporary = None if directory else Path(tempfile.mkdtemp(prefix="apostille-minio-"))
         self._directory = directory or self._temporary or Path()
-        self._site = site
+        self._site, self._hosts = site, tuple(hosts)
         self._port = ListenerPort()
         authority = pki.Authority(self._directory / "pki", "minio-ca")
         self.ca = authority.certificate
         self._tls = ssl.create_default_context(cafile=str(self.ca))
-        certificate, key = authority.server("minio", ["127.0.0.1", "localhost"])
+        certificate, key = authority.server("minio", ["127.0.0.1", "localhost", *hosts])
         certificates = self._directory / "certs"
         (certificates / "CAs").mkdir(parents=True, exist_ok=True)
         shutil.copy(certificate, certificates / "public.crt")
@@ -100,8 +106,8 @@ class MinIOParty:
 
     @property
     def hosts(self) -> tuple[str, ...]:
-        """Names that its certificate is valid for."""
-        return ("localhost", "127.0.0.1")
+        """Names by which pods may know it."""
+        return self._hosts
 
     @property
     def log(self) -> str:

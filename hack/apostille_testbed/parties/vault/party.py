@@ -7,7 +7,7 @@ import json
 import shutil
 import ssl
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -44,20 +44,26 @@ class VaultParty:
     Args:
         site: where it reads issuers' documents; without one only key files would work.
         directory: where all its files are; a temporary one, removed by `close`, when left out.
+        hosts: names that its certificate is valid for besides loopback.
         say: takes lines of progress when Vault must be built.
     """
 
     def __init__(
-        self, *, site: IssuerSite | None = None, directory: Path | None = None, say: Say | None = None
+        self,
+        *,
+        site: IssuerSite | None = None,
+        directory: Path | None = None,
+        hosts: Sequence[str] = ("vault.example",),
+        say: Say | None = None,
     ) -> None:
         self._program = program("vault", say)
         self._temporary = None if directory else Path(tempfile.mkdtemp(prefix="apostille-vault-"))
         self._directory = directory or self._temporary or Path()
-        self._site = site
+        self._site, self._hosts = site, tuple(hosts)
         self._ports = (ListenerPort(), ListenerPort())
         authority = pki.Authority(self._directory / "pki", "vault-ca")
         self.ca = authority.certificate
-        pair = authority.server("vault", ["127.0.0.1", "localhost"])
+        pair = authority.server("vault", ["127.0.0.1", "localhost", *hosts])
         self._tls = ssl.create_default_context(cafile=str(self.ca))
         self._write_configuration(pair)
         self._process: processes.Process | None = None
@@ -77,8 +83,8 @@ class VaultParty:
 
     @property
     def hosts(self) -> tuple[str, ...]:
-        """Names that its certificate is valid for."""
-        return ("localhost", "127.0.0.1")
+        """Names by which pods may know it."""
+        return self._hosts
 
     @property
     def pid(self) -> int:

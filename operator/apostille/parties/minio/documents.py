@@ -12,6 +12,9 @@ from apostille.parties.minio.settings import MinIOPolicy
 ENVIRONMENT, POLICIES = "openid.env", "policies.json"
 PREFIX = "MINIO_IDENTITY_OPENID_"
 SUBJECT = "jwt:sub"
+DURATION = "sts:DurationSeconds"
+EXCHANGE = "sts:AssumeRoleWithWebIdentity"
+CEILING = "apostille-ceiling"
 
 _NOTE = """\
 # For the server's environment (MINIO_CONFIG_ENV_FILE); it reads this at its start.
@@ -64,9 +67,18 @@ def statements(policy: MinIOPolicy, subjects: Iterable[str] | None = None) -> li
     ]
 
 
-def document(made: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
-    """A policy of these statements."""
-    return {"Version": "2012-10-17", "Statement": [dict(statement) for statement in made]}
+def document(made: Iterable[Mapping[str, Any]], session_seconds: int) -> dict[str, Any]:
+    """A policy of these statements, for credentials that live no longer.
+
+    Without the ceiling whoever holds a token may ask for a credential of a year, whatever the token's own life.
+    """
+    ceiling = {
+        "Sid": CEILING,
+        "Effect": "Deny",
+        "Action": [EXCHANGE],
+        "Condition": {"NumericGreaterThan": {DURATION: [session_seconds]}},
+    }
+    return {"Version": "2012-10-17", "Statement": [*(dict(statement) for statement in made), ceiling]}
 
 
 def render(access: MinIOAccess) -> dict[str, str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from apostille.parties.minio.documents import SUBJECT, MinIOAccess
+from apostille.parties.minio.documents import DURATION, EXCHANGE, SUBJECT, MinIOAccess
 from apostille.parties.party import Claims, Verdict
 
 
@@ -22,12 +22,22 @@ def evaluate(access: MinIOAccess, claims: Claims, target: str) -> Verdict:
     policies = [access.policies[name.strip()] for name in named if name.strip() in access.policies]
     if not policies:
         return Verdict(False, "TargetMissing" if role_policy else "SubjectMismatch")
-    mine = [s for policy in policies for s in policy["Statement"] if s.get("Effect") == "Allow"]
+    statements = [statement for policy in policies for statement in policy["Statement"]]
+    for statement in statements:
+        _check_denial(statement)
+    mine = [statement for statement in statements if statement.get("Effect") == "Allow"]
     if not any(_for(statement, claims) for statement in mine):
         return Verdict(False, "SubjectMismatch")
     if not any(statement.get("Sid") == target and _for(statement, claims) for statement in mine):
         return Verdict(False, "TargetMissing")
     return Verdict(True)
+
+
+def _check_denial(statement: Mapping[str, Any]) -> None:
+    """Raises ValueError for a Deny on anything but the credential's life: what it takes away is not judged here."""
+    keys = {key for keys in (statement.get("Condition") or {}).values() for key in keys}
+    if statement.get("Effect") == "Deny" and not (_list(statement.get("Action")) == [EXCHANGE] and keys == {DURATION}):
+        raise ValueError(f"statement {statement.get('Sid', '')!r} denies more than long credentials")
 
 
 def _named(claim: Any) -> list[str]:

@@ -83,13 +83,13 @@ class MinIO:
             mapping = {"CLAIM_NAME": "sub"}
             for subject in sorted({subject for subjects in bound.values() for subject in subjects}):
                 mine = (s for p in declared if subject in bound[p.name] for s in documents.statements(p))
-                policies[subject] = documents.document(mine)
+                policies[subject] = documents.document(mine, trust.session_seconds)
         else:
             # The name is the trust's: roles exist by their policies, and a server may hold several.
             mapping = {"ROLE_POLICY": f"apostille-{trust.name}"}
             if declared:
                 theirs = (s for p in declared for s in documents.statements(p, bound[p.name]))
-                policies[mapping["ROLE_POLICY"]] = documents.document(theirs)
+                policies[mapping["ROLE_POLICY"]] = documents.document(theirs, trust.session_seconds)
         return documents.MinIOAccess(documents.provider(issuer.url, trust.audience, trust.name, mapping), policies)
 
     def parse(self, files: Mapping[str, str]) -> documents.MinIOAccess:
