@@ -1,4 +1,4 @@
-"""The examples of docs/testbed.md run as they are printed there; the node's is one of tests/node."""
+"""The first example of docs/testbed.md runs as it is printed there; the node's is what the fixtures of tests/node do."""
 
 from __future__ import annotations
 
