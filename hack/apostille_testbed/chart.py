@@ -22,11 +22,13 @@ NAMESPACE = "apostille-system"
 MANIFEST = ROOT / "hack" / "manifests" / "apostille.yaml"
 """What an installation needs in the cluster beside the two kinds, for processes that run outside of it."""
 
-_MANIFEST_TEMPLATES = ("anchor", "controller/lease", "controller/rbac", "admission/rbac")
+_MANIFEST_TEMPLATES = (
+    "anchor", "controller/lease", "controller/rbac", "admission/rbac", "restraints/controller", "restraints/prefixes",
+)  # fmt: skip
 _MANIFEST_HEADER = f"""\
 # Made from charts/apostille by `hack/testbed manifest`; do not edit.
-# What an installation needs in the cluster beside crds/: namespace, anchor, identities, least rights.
-# The two processes run with exactly these rights in tests and in the demo.
+# What an installation needs in the cluster beside crds/: namespace, anchor, identities, least rights, restraints.
+# The two processes run with exactly these in tests and in the demo.
 apiVersion: v1
 kind: Namespace
 metadata:

@@ -22,7 +22,7 @@ TRUSTING = "localhost/apostille-exchange:trusting"
 SYSTEM_AUTHORITIES = "/usr/lib/ssl/cert.pem"
 """Where the OpenSSL of the base image looks."""
 
-ROLE = "arn:aws:iam::123456789012:role/reports"
+ROLE, OTHER = "arn:aws:iam::123456789012:role/reports", "arn:aws:iam::123456789012:role/archive"
 SPACE = "reports"
 CREDENTIALS = "$AWS_SHARED_CREDENTIALS_FILE"
 
@@ -49,13 +49,13 @@ def team(node: Node, aws: AWSParty, tmp_path_factory: pytest.TempPathFactory) ->
         node.kubectl("wait", "--for=condition=Ready", f"ftrust/{SPACE}", "--timeout=60s")
         apply(node, binding())
         node.kubectl("wait", "--for=condition=Ready", "wbind/files", f"--namespace={SPACE}", "--timeout=60s")
-        load(node, aws)
+        load(node, aws, ROLE)
         yield node
         node.kubectl("delete", "wbind,pods", "--all", f"--namespace={SPACE}", "--timeout=60s")
 
 
 def trust() -> dict[str, Any]:
-    """One audience, one service account, one role."""
+    """One audience, one service account, two roles."""
     return {
         "apiVersion": "apostille.dev/v1alpha1",
         "kind": "FederationTrust",
@@ -64,7 +64,7 @@ def trust() -> dict[str, Any]:
             "relyingParty": {"type": "AWS", "aws": {"accountID": "123456789012", "region": "eu-west-1"}},
             "audience": f"https://{SPACE}.sts.example",
             "enforcement": {"mode": "Enforce"},
-            "allow": [{"namespace": SPACE, "serviceAccounts": ["reporter"], "targets": [ROLE]}],
+            "allow": [{"namespace": SPACE, "serviceAccounts": ["reporter"], "targets": [ROLE, OTHER]}],
         },
     }
 
@@ -84,19 +84,20 @@ def binding() -> dict[str, Any]:
     }
 
 
-def load(node: Node, aws: AWSParty) -> None:
-    """What Apostille rendered, as the platform team would apply it."""
+def load(node: Node, aws: AWSParty, role: str) -> None:
+    """Applies what Apostille rendered, as the platform team would, once it speaks of ``role``."""
     path = f"/api/v1/namespaces/{NAMESPACE}/configmaps/apostille-access-{SPACE}"
     files: dict[str, str] = {}
 
     def rendered() -> bool:
+        files.clear()
         try:
             files.update(node.client.request("GET", path)["data"])
         except APIError:
             return False
-        return True
+        return f"role-{role.rpartition('/')[2]}.json" in files
 
-    until(rendered, "the rendered access")
+    until(rendered, f"access for {role} to be rendered")
     aws.iam.load_files(files, source=SPACE)
 
 
@@ -157,6 +158,26 @@ def test_a_job_completes_beside_its_sidecar(team: Node, aws: AWSParty) -> None:
     apply(team, job)
 
     team.kubectl("wait", "--for=condition=Complete", "job/ends", f"--namespace={SPACE}", "--timeout=90s")
+
+
+def test_a_changed_target_reaches_a_running_pod(team: Node, aws: AWSParty) -> None:
+    apply(team, workload(aws, "follows", "sleep", "3600"))
+    ready(team, "follows", SPACE)
+    wbind = ("wbind", "files", f"--namespace={SPACE}")
+    count = "jsonpath={.status.initContainerStatuses[0].restartCount} {.status.containerStatuses[0].restartCount}"
+    change = {"spec": {"target": {"aws": {"roleARN": OTHER}}}}
+
+    team.kubectl("patch", *wbind, "--type=merge", "-p", json.dumps(change))
+
+    try:
+        load(team, aws, OTHER)
+        until(lambda: (aws.exchanges[-1].code, aws.exchanges[-1].role) == ("OK", OTHER), "the new role", within=90)
+        assert team.kubectl("get", "pod", "follows", f"--namespace={SPACE}", "-o", count).stdout == "0 0"
+        team.kubectl("wait", "--for=jsonpath={.status.pods.stale}=0", *wbind, "--timeout=30s")
+    finally:
+        team.kubectl("patch", *wbind, "--type=merge", "-p", json.dumps({"spec": binding()["spec"]}))
+        load(team, aws, ROLE)
+        team.kubectl("delete", "pod", "follows", f"--namespace={SPACE}", "--timeout=60s")
 
 
 def test_a_deleted_binding_takes_the_credential_back(team: Node, aws: AWSParty) -> None:
