@@ -22,11 +22,13 @@ NAMESPACE = "apostille-system"
 MANIFEST = ROOT / "hack" / "manifests" / "apostille.yaml"
 """What an installation needs in the cluster beside the two kinds, for processes that run outside of it."""
 
-_MANIFEST_TEMPLATES = ("anchor", "controller/lease", "controller/rbac", "admission/rbac")
+_MANIFEST_TEMPLATES = (
+    "anchor", "controller/lease", "controller/rbac", "admission/rbac", "restraints/controller", "restraints/prefixes",
+)  # fmt: skip
 _MANIFEST_HEADER = f"""\
 # Made from charts/apostille by `hack/testbed manifest`; do not edit.
-# What an installation needs in the cluster beside crds/: namespace, anchor, identities, least rights.
-# The two processes run with exactly these rights in tests and in the demo.
+# What an installation needs in the cluster beside crds/: namespace, anchor, identities, least rights, restraints.
+# The two processes run with exactly these in tests and in the demo.
 apiVersion: v1
 kind: Namespace
 metadata:
@@ -72,10 +74,14 @@ def manifest() -> str:
 
 
 class Release:
-    """The chart on a node, with the images of this checkout. Use it in a ``with`` block, or call `uninstall`."""
+    """The chart on a node, with the images of this checkout and ``--set`` settings.
 
-    def __init__(self, node: Node, say: Say | None = None) -> None:
+    Use it in a ``with`` block, or call `load`, `install`, `uninstall`.
+    """
+
+    def __init__(self, node: Node, *settings: str, say: Say | None = None) -> None:
         self.node = node
+        self._settings = settings
         self._say = say or Console()
 
     def load(self) -> None:
@@ -113,7 +119,7 @@ class Release:
 
     def _common(self, settings: Sequence[str], timeout: float) -> list[str]:
         images = [f"{of}.{what}" for of in ("image", "exchange.image") for what in ("registry=localhost", "tag=dev")]
-        return [*_set([*images, *settings]), "--wait", f"--timeout={timeout:g}s"]
+        return [*_set([*images, *self._settings, *settings]), "--wait", f"--timeout={timeout:g}s"]
 
 
 def _set(settings: Sequence[str]) -> list[str]:

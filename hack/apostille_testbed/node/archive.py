@@ -96,3 +96,33 @@ def _add(tar: tarfile.TarFile, name: str, content: bytes, mode: int) -> None:
     member = tarfile.TarInfo(name)
     member.size, member.mode = len(content), mode
     tar.addfile(member, io.BytesIO(content))
+
+
+def extend(path: Path, base: Path, name: str, files: Mapping[str, bytes]) -> None:
+    """Writes the archive of an image that is ``base`` with ``files`` (absolute path to content) over it."""
+    layer = io.BytesIO()
+    with tarfile.open(fileobj=layer, mode="w", format=tarfile.PAX_FORMAT) as tar:
+        for target, content in files.items():
+            _add(tar, target.lstrip("/"), content, 0o644)
+    layer_sum = hashlib.sha256(layer.getvalue()).hexdigest()
+    with tarfile.open(base) as below, tarfile.open(path, "w") as tar:
+        manifest = json.loads(_read(below, "manifest.json"))[0]
+        config = json.loads(_read(below, manifest["Config"]))
+        config["rootfs"]["diff_ids"].append(f"sha256:{layer_sum}")
+        config.get("history", []).append({"created_by": "testbed"})
+        description = json.dumps(config).encode()
+        description_name = f"{hashlib.sha256(description).hexdigest()}.json"
+        for member in manifest["Layers"]:
+            _add(tar, member, _read(below, member), 0o644)
+        layer_name = f"{layer_sum}.tar"
+        _add(tar, layer_name, layer.getvalue(), 0o644)
+        _add(tar, description_name, description, 0o644)
+        layers = [*manifest["Layers"], layer_name]
+        described = [{"Config": description_name, "RepoTags": [name], "Layers": layers}]
+        _add(tar, "manifest.json", json.dumps(described).encode(), 0o644)
+
+
+def _read(tar: tarfile.TarFile, name: str) -> bytes:
+    member = tar.extractfile(name)
+    assert member is not None, f"{tar.name!s} has no {name}"
+    return member.read()

@@ -220,7 +220,12 @@ def launch(
     except BaseException:
         instance.release()
         raise
-    running = Node(instance, machine, issuer=issuer, apiserver_args=apiserver_args)
+    try:
+        running = Node(instance, machine, issuer=issuer, apiserver_args=apiserver_args)
+    except BaseException:
+        machine.release()
+        instance.release()
+        raise
     try:
         running._start()
     except BaseException:

@@ -12,6 +12,7 @@ import subprocess
 from pathlib import Path
 
 from apostille_testbed.node.space import Space
+from apostille_testbed.processes import ProcessError
 from apostille_testbed.servers import SERVICE_RANGE
 
 MACHINE = "10.240.0.1"
@@ -30,7 +31,7 @@ _INNER = "eth0"
 
 
 def connect(space: Space) -> None:
-    """Lays the cable and the machine's routes. They go with the space. Raises OSError, CalledProcessError."""
+    """Lays the cable and the machine's routes. They go with the space. Raises ProcessError."""
     _ip("link", "add", DEVICE, "type", "veth", "peer", "name", _INNER, "netns", str(space.pid))
     _ip("address", "add", _CABLE, "dev", DEVICE)
     _ip("link", "set", DEVICE, "up")
@@ -95,4 +96,7 @@ def cni(directory: Path) -> str:
 
 
 def _ip(*arguments: str) -> str:
-    return subprocess.run(["ip", *arguments], capture_output=True, text=True, check=True).stdout
+    done = subprocess.run(["ip", *arguments], capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise ProcessError(f"ip {' '.join(arguments)}: exit code {done.returncode}\n{done.stderr.strip()}")
+    return done.stdout

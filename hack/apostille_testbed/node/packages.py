@@ -21,7 +21,6 @@ RUN: Mapping[str, str] = {
     "/usr/lib/cni/bridge": "containernetworking-plugins",
     "ip": "iproute2",
     "iptables": "iptables",
-    "conntrack": "conntrack",
     "busybox": "busybox-static",
     "mount": "mount",
     "nsenter": "util-linux",

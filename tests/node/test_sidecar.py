@@ -1,0 +1,199 @@
+"""The sidecar as a kubelet runs it: a native sidecar that has credentials before anything else of the pod starts."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from apostille_testbed import Node
+from apostille_testbed.chart import NAMESPACE, Release
+from apostille_testbed.client import APIError
+from apostille_testbed.node import archive, images, network
+from apostille_testbed.node.images import EXCHANGE
+from apostille_testbed.parties import party
+from apostille_testbed.parties.aws import AWSParty
+from apostille_testbed.progress import Console
+from node.scene import RESTRICTED, apply, output, pod, ready, until
+
+TRUSTING = "localhost/apostille-exchange:trusting"
+SYSTEM_AUTHORITIES = "/usr/lib/ssl/cert.pem"
+"""Where the OpenSSL of the base image looks."""
+
+ROLE, OTHER = "arn:aws:iam::123456789012:role/reports", "arn:aws:iam::123456789012:role/archive"
+SPACE = "reports"
+CREDENTIALS = "$AWS_SHARED_CREDENTIALS_FILE"
+
+
+@pytest.fixture(scope="module")
+def aws(node: Node) -> Iterator[AWSParty]:
+    """AWS under its own names, for pods whose hosts file says so."""
+    with party("aws", bind=network.MACHINE, port=443) as running:
+        running.resolve(node.issuer, node.url, node.ca)
+        yield running
+
+
+@pytest.fixture(scope="module")
+def team(node: Node, aws: AWSParty, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
+    """A sidecar that trusts the testbed's AWS; a namespace under `restricted` with a binding in force."""
+    trusting = tmp_path_factory.mktemp("image") / "trusting.tar"
+    own = images.images(Console()).exchange
+    archive.extend(trusting, own, TRUSTING, {SYSTEM_AUTHORITIES: aws.ca.read_bytes()})
+    node.load(trusting)
+    with Release(node, "exchange.image.tag=trusting"):
+        node.create_namespace(SPACE, {"pod-security.kubernetes.io/enforce": "restricted"})
+        node.kubectl("create", "serviceaccount", "reporter", f"--namespace={SPACE}")
+        apply(node, trust())
+        node.kubectl("wait", "--for=condition=Ready", f"ftrust/{SPACE}", "--timeout=60s")
+        apply(node, binding())
+        node.kubectl("wait", "--for=condition=Ready", "wbind/files", f"--namespace={SPACE}", "--timeout=60s")
+        load(node, aws, ROLE)
+        yield node
+        node.kubectl("delete", "wbind,pods", "--all", f"--namespace={SPACE}", "--timeout=60s")
+
+
+def trust() -> dict[str, Any]:
+    """One audience, one service account, two roles."""
+    return {
+        "apiVersion": "apostille.dev/v1alpha1",
+        "kind": "FederationTrust",
+        "metadata": {"name": SPACE},
+        "spec": {
+            "relyingParty": {"type": "AWS", "aws": {"accountID": "123456789012", "region": "eu-west-1"}},
+            "audience": f"https://{SPACE}.sts.example",
+            "enforcement": {"mode": "Enforce"},
+            "allow": [{"namespace": SPACE, "serviceAccounts": ["reporter"], "targets": [ROLE, OTHER]}],
+        },
+    }
+
+
+def binding() -> dict[str, Any]:
+    """With the sidecar."""
+    return {
+        "apiVersion": "apostille.dev/v1alpha1",
+        "kind": "WorkloadBinding",
+        "metadata": {"name": "files", "namespace": SPACE},
+        "spec": {
+            "trustRef": {"name": SPACE},
+            "subject": {"serviceAccountNames": ["reporter"]},
+            "target": {"aws": {"roleARN": ROLE}},
+            "delivery": {"mode": "Sidecar"},
+        },
+    }
+
+
+def load(node: Node, aws: AWSParty, role: str) -> None:
+    """Applies what Apostille rendered, as the platform team would, once it speaks of ``role``."""
+    path = f"/api/v1/namespaces/{NAMESPACE}/configmaps/apostille-access-{SPACE}"
+    files: dict[str, str] = {}
+
+    def rendered() -> bool:
+        files.clear()
+        try:
+            files.update(node.client.request("GET", path)["data"])
+        except APIError:
+            return False
+        return f"role-{role.rpartition('/')[2]}.json" in files
+
+    until(rendered, f"access for {role} to be rendered")
+    aws.iam.load_files(files, source=SPACE)
+
+
+def workload(aws: AWSParty, name: str, *command: str, **spec: Any) -> dict[str, Any]:
+    """A pod under `restricted` whose hosts file has AWS's names."""
+    wanted = pod(name, SPACE, *command, image=EXCHANGE, serviceAccountName="reporter", **spec)
+    wanted["spec"]["containers"][0]["securityContext"] = RESTRICTED
+    wanted["spec"]["hostAliases"] = [{"ip": network.MACHINE, "hostnames": list(aws.hosts)}]
+    return wanted
+
+
+def test_credentials_are_there_before_the_containers_and_the_init_containers(team: Node, aws: AWSParty) -> None:
+    look = f"test -s {CREDENTIALS} && grep -c aws_session_token {CREDENTIALS}"
+    wanted = workload(aws, "early", "sh", "-c", look)
+    first = {**wanted["spec"]["containers"][0], "name": "first"}
+    wanted["spec"]["initContainers"] = [first]
+    apply(team, wanted)
+
+    assert output(team, "early", SPACE) == "1\n"
+    assert output(team, "early", SPACE, "first") == "1\n"
+    assert ("OK", f"system:serviceaccount:{SPACE}:reporter") in [(e.code, e.subject) for e in aws.exchanges]
+
+
+def test_the_token_is_the_sidecars_alone(team: Node, aws: AWSParty) -> None:
+    apply(team, workload(aws, "exposed", "sh", "-c", f"ls /var/run/secrets; stat -c %a {CREDENTIALS}"))
+
+    # Neither uid nor group is declared: then the file is for whoever mounts its volume.
+    assert output(team, "exposed", SPACE) == "kubernetes.io\n644\n"
+
+
+def test_a_file_belongs_to_the_uid_that_the_pod_declares(team: Node, aws: AWSParty) -> None:
+    wanted = workload(aws, "owned", "sh", "-c", f"id -u; stat -c '%u %a' {CREDENTIALS}; cat {CREDENTIALS} | wc -l")
+    wanted["spec"]["securityContext"] = {"runAsUser": 10001}
+    apply(team, wanted)
+
+    uid, owner, lines = output(team, "owned", SPACE).splitlines()
+
+    assert (uid, owner) == ("10001", "10001 600")
+    assert int(lines) > 3
+
+
+def test_a_file_is_the_groups_where_the_pod_has_one(team: Node, aws: AWSParty) -> None:
+    wanted = workload(aws, "grouped", "sh", "-c", f"stat -c '%g %a' {CREDENTIALS}; cat {CREDENTIALS} >/dev/null")
+    wanted["spec"]["securityContext"] = {"fsGroup": 20002}
+    apply(team, wanted)
+
+    assert output(team, "grouped", SPACE) == "20002 640\n"
+
+
+def test_a_job_completes_beside_its_sidecar(team: Node, aws: AWSParty) -> None:
+    template = workload(aws, "", "sh", "-c", f"grep -q aws_session_token {CREDENTIALS}")["spec"]
+    job = {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {"name": "ends", "namespace": SPACE},
+        "spec": {"backoffLimit": 0, "template": {"spec": template}},
+    }
+    apply(team, job)
+
+    team.kubectl("wait", "--for=condition=Complete", "job/ends", f"--namespace={SPACE}", "--timeout=90s")
+
+
+def test_a_changed_target_reaches_a_running_pod(team: Node, aws: AWSParty) -> None:
+    apply(team, workload(aws, "follows", "sleep", "3600"))
+    ready(team, "follows", SPACE)
+    wbind = ("wbind", "files", f"--namespace={SPACE}")
+    count = "jsonpath={.status.initContainerStatuses[0].restartCount} {.status.containerStatuses[0].restartCount}"
+    change = {"spec": {"target": {"aws": {"roleARN": OTHER}}}}
+
+    team.kubectl("patch", *wbind, "--type=merge", "-p", json.dumps(change))
+
+    try:
+        load(team, aws, OTHER)
+        until(lambda: (aws.exchanges[-1].code, aws.exchanges[-1].role) == ("OK", OTHER), "the new role", within=90)
+        assert team.kubectl("get", "pod", "follows", f"--namespace={SPACE}", "-o", count).stdout == "0 0"
+        team.kubectl("wait", "--for=jsonpath={.status.pods.stale}=0", *wbind, "--timeout=30s")
+    finally:
+        team.kubectl("patch", *wbind, "--type=merge", "-p", json.dumps({"spec": binding()["spec"]}))
+        load(team, aws, ROLE)
+        team.kubectl("delete", "pod", "follows", f"--namespace={SPACE}", "--timeout=60s")
+
+
+def test_a_deleted_binding_takes_the_credential_back(team: Node, aws: AWSParty) -> None:
+    watch = f"while test -e {CREDENTIALS}; do sleep 0.1; done; echo gone"
+    apply(team, workload(aws, "watches", "sh", "-c", watch))
+    ready(team, "watches", SPACE)
+    identity = json.loads(team.kubectl("get", "pod", "watches", f"--namespace={SPACE}", "-o", "json").stdout)
+    assert [c["name"] for c in identity["spec"]["initContainers"]] == ["apostille-exchange"]
+
+    team.kubectl("delete", "wbind", "files", f"--namespace={SPACE}", "--timeout=60s")
+
+    assert output(team, "watches", SPACE) == "gone\n"
+    until(
+        lambda: "no live WorkloadBinding" in team.kubectl(
+            "create", "token", "reporter", f"--namespace={SPACE}", f"--audience=https://{SPACE}.sts.example",
+            "--bound-object-kind=Pod", "--bound-object-name=watches", check=False,
+        ).stderr,
+        "the next token to be refused",
+    )  # fmt: skip
