@@ -16,9 +16,11 @@ _HEAD = ("metric", "variant", "median", "p99", "values", "to baseline (low-high)
 def table(result: Result) -> str:
     """One line a metric and variant; the variants' meaning below."""
     lines = [_HEAD]
-    previous = ""
+    previous, baseline = "", next(iter(result.variants))
     for row in result.rows:
-        ratio = "baseline" if row.ratio is None else "x{:.2f} ({:.2f}-{:.2f})".format(*row.ratio)
+        ratio = "baseline" if row.variant == baseline else "none"
+        if row.ratio is not None:
+            ratio = "x{:.2f} ({:.2f}-{:.2f})".format(*row.ratio)
         shown = row.metric if row.metric != previous else ""
         lines.append((shown, row.variant, _number(row.median), _number(row.p99), f"{row.values:,}", ratio))
         previous = row.metric

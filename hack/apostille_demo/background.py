@@ -17,8 +17,8 @@ from apostille_demo.guardian import STAY
 from apostille_testbed import instances, processes
 
 State = Mapping[str, Any]
-_START_SECONDS = 180.0
-_STOP_SECONDS = 15.0
+_START_SECONDS = 600.0
+_STOP_SECONDS = 60.0
 _POLL = 0.05
 
 
@@ -36,14 +36,17 @@ def find(identity: str) -> State | None:
 
 
 class Guardian:
-    """A guardian that this process started. Leaving the ``with`` block ends it, unless `stay` was called."""
+    """A guardian that this process started. Leaving the ``with`` block ends it, unless `stay` was called.
 
-    def __init__(self, identity: str, minutes: float, *, isolation: bool) -> None:
+    ``options`` are further ones of ``hack/demo guard``.
+    """
+
+    def __init__(self, identity: str, minutes: float, *options: str) -> None:
         self._identity = identity
         instances.folder().mkdir(parents=True, exist_ok=True)
         self._log = logs.guardian_log(identity)
         command = [sys.executable, "-m", "apostille_demo", "guard", identity, f"--minutes={minutes:g}"]
-        command += [] if isolation else ["--no-isolation"]
+        command += options
         with self._log.open("wb") as output:
             self._process = subprocess.Popen(
                 command,

@@ -10,13 +10,19 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Any
 
 from apostille_demo import logs
-from apostille_demo.world import world
 from apostille_testbed import instances
+from apostille_testbed.progress import Say
 
 STAY = b"stay\n"
 """What the foreground writes when the story has been told."""
+
+World = Callable[[instances.Instance, Say], AbstractContextManager[dict[str, Any]]]
+"""Runs everything in an instance and yields what is published of it."""
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
@@ -25,8 +31,8 @@ class _Ended(BaseException):
     """The first signal to end; raised in the main thread wherever it is."""
 
 
-def guard(identity: str, minutes: float, *, isolation: bool) -> int:
-    """Runs the world until ``minutes`` after the story was told, and publishes it; returns the process's exit code.
+def guard(identity: str, minutes: float, world: World) -> int:
+    """Runs ``world`` until ``minutes`` after the story was told, and publishes it; returns the process's exit code.
 
     On 1 its log, which is its standard output, says why; else the log is removed.
     """
@@ -36,7 +42,7 @@ def guard(identity: str, minutes: float, *, isolation: bool) -> int:
     threading.Thread(target=_listen, args=(told,), name="foreground", daemon=True).start()
     try:
         instance = instances.claim(identity, detached=True)
-        with world(instance, _say, isolation=isolation) as found:
+        with world(instance, _say) as found:
             instance.publish(**found, demo={})
             told.wait()
             # Counted from here: however slow the machine is, the story is not cut off.
@@ -59,7 +65,8 @@ def _end(number: int, frame: object) -> None:
 
 def _listen(told: threading.Event) -> None:
     # The other end of standard input is the foreground: it closes in whatever way that ends.
-    if sys.stdin.buffer.readline() == STAY:
+    # Not by sys.stdin, whose lock would be in the way of an end meanwhile.
+    if os.read(sys.stdin.fileno(), len(STAY)) == STAY:
         told.set()
     else:
         os.kill(os.getpid(), signal.SIGTERM)

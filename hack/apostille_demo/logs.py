@@ -17,8 +17,12 @@ LOGS = {
     "node": "node.log",
     "apiserver": "apiserver.log",
     "etcd": "etcd.log",
+    "pipeline": "pipeline.log",
+    "vault": "vault/vault.log",
+    "minio": "minio/minio.log",
+    "kubelet": "node/kubelet.log",
 }
-"""The name a reader uses to a path in the instance's directory."""
+"""The name a reader uses to a path in the instance's directory; each demo has some of them."""
 
 
 def guardian_log(identity: str) -> Path:

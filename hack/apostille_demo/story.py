@@ -52,9 +52,9 @@ class Step:
     act: Callable[[Scene], None]
 
 
-def tell(scene: Scene) -> None:
-    """Tells all of it. Raises StepFailed, with the title of the step as a note."""
-    for number, step in enumerate(STEPS, 1):
+def tell(scene: Scene, steps: Sequence[Step]) -> None:
+    """Tells all of them. Raises StepFailed, with the title of the step as a note."""
+    for number, step in enumerate(steps, 1):
         scene.page.heading(f"{number}. {step.title}")
         scene.page.why(step.why)
         try:

@@ -10,7 +10,6 @@ import pytest
 
 from apostille_testbed import Node
 from apostille_testbed.chart import Release
-from apostille_testbed.node.derived import APPLICATION
 from apostille_testbed.node.self_hosted import MINIO, SelfHosted
 from node.pods_scene import (
     LISTS,
@@ -35,12 +34,53 @@ from node.scene import RESTRICTED, apply, output, ready, until
 pytestmark = pytest.mark.usefixtures("world")
 
 STRICT = "strict"
+OWNERS: list[tuple[str, dict[str, int], str, str]] = [
+    ("by-user", {"runAsUser": 1000}, "1000", "600"),
+    ("by-group", {"fsGroup": 2000}, "65532", "640"),
+    ("by-neither", {}, "65532", "644"),
+]
+"""Pod, its security context, and who owns its credential files with which mode."""
+
 TOKEN_FILE = "/var/run/apostille.dev/database/token"
+
+
+def lists(name: str, **spec: Any) -> dict[str, Any]:
+    return application(name, "reader", "python3", "-c", LISTS, **spec)
+
+
+def tells(name: str, **spec: Any) -> dict[str, Any]:
+    return application(name, "teller", "python3", "-c", READS, **spec)
+
+
+def first(wanted: dict[str, Any]) -> dict[str, Any]:
+    """The same with its container as an init container, before one that does nothing."""
+    (container,) = wanted["spec"]["containers"]
+    wanted["spec"]["initContainers"] = [{**container, "name": "first"}]
+    wanted["spec"]["containers"] = [{**container, "command": ["true"]}]
+    return wanted
+
+
+def restricted(wanted: dict[str, Any]) -> dict[str, Any]:
+    """The same as Pod Security `restricted` asks for it."""
+    wanted["spec"]["containers"][0]["securityContext"] = RESTRICTED
+    return wanted
+
+
+def job() -> dict[str, Any]:
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {"name": "settles", "namespace": NAMESPACE},
+        "spec": {"template": {"spec": tells("")["spec"]}},
+    }
 
 
 @pytest.fixture(scope="module")
 def world(release: Release) -> Iterator[SelfHosted]:
-    """``reader`` is bound to MinIO, ``teller`` to Vault, in two namespaces, the second of which is ``restricted``."""
+    """``reader`` is bound to MinIO, ``teller`` to Vault, in two namespaces, the second of which is ``restricted``.
+
+    Pods that run to their end are all begun here: together they take little longer than one.
+    """
     with servers(release) as running:
         node = running.node
         node.create_namespace(STRICT, {"pod-security.kubernetes.io/enforce": "restricted"})
@@ -65,51 +105,36 @@ def world(release: Release) -> Iterator[SelfHosted]:
                 for namespace in (NAMESPACE, STRICT)
             ),
         )
+        refused = apply(
+            node,
+            lists("lists"),
+            tells("tells"),
+            first(lists("lists-first")),
+            first(tells("tells-first")),
+            restricted(lists("strict-reader", namespace=STRICT)),
+            restricted(tells("strict-teller", namespace=STRICT)),
+            job(),
+            *(application(name, "teller", securityContext=security) for name, security, _, _ in OWNERS),
+            application("looks", "teller"),
+        )
+        assert "PodSecurity" not in refused
         yield running
 
 
 def test_unmodified_boto3_lists_a_bucket_of_minio(node: Node) -> None:
-    apply(node, application("lists", "reader", "python3", "-c", LISTS))
-
     assert output(node, "lists", NAMESPACE) == f"{OBJECT}\n"
 
 
-def test_an_init_container_has_credentials(node: Node) -> None:
-    wanted = application("prepares", "reader", "true")
-    wanted["spec"]["initContainers"] = [
-        {"name": "prepare", "image": APPLICATION, "imagePullPolicy": "Never", "command": ["python3", "-c", LISTS]}
-    ]
-    apply(node, wanted)
-
-    assert output(node, "prepares", NAMESPACE, "prepare") == f"{OBJECT}\n"
-
-
-def test_an_init_container_has_the_sidecars_file(node: Node) -> None:
-    wanted = application("unlocks", "teller", "true")
-    wanted["spec"]["initContainers"] = [
-        {"name": "unlock", "image": APPLICATION, "imagePullPolicy": "Never", "command": ["python3", "-c", READS]}
-    ]
-    apply(node, wanted)
-
-    assert output(node, "unlocks", NAMESPACE, "unlock") == f"{SECRET['password']}\n"
+@pytest.mark.parametrize(("name", "said"), [("lists", OBJECT), ("tells", SECRET["password"])])
+def test_an_init_container_has_credentials(node: Node, name: str, said: str) -> None:
+    assert output(node, f"{name}-first", NAMESPACE, "first") == f"{said}\n"
 
 
 def test_a_secret_of_vault_through_the_sidecars_file(node: Node) -> None:
-    apply(node, application("tells", "teller", "python3", "-c", READS))
-
     assert output(node, "tells", NAMESPACE) == f"{SECRET['password']}\n"
 
 
 def test_a_job_with_the_sidecar_completes(node: Node) -> None:
-    template = application("", "teller", "python3", "-c", READS)["spec"]
-    job = {
-        "apiVersion": "batch/v1",
-        "kind": "Job",
-        "metadata": {"name": "settles", "namespace": NAMESPACE},
-        "spec": {"template": {"spec": template}},
-    }
-    apply(node, job)
-
     node.kubectl("wait", "--for=condition=Complete", "job/settles", f"--namespace={NAMESPACE}", "--timeout=60s")
     told = json.loads(kubectl(node, "get", "pods", "-l", "job-name=settles", "-o", "json").stdout)["items"]
     assert [pod["status"]["phase"] for pod in told] == ["Succeeded"]
@@ -118,24 +143,18 @@ def test_a_job_with_the_sidecar_completes(node: Node) -> None:
     assert kubectl(node, "logs", "job/settles", "-c", "app").stdout == f"{SECRET['password']}\n"
 
 
-@pytest.mark.parametrize(("account", "script", "said"), [("reader", LISTS, OBJECT), ("teller", READS, "correct horse")])
-def test_a_pod_under_restricted_stays_under_it(node: Node, account: str, script: str, said: str) -> None:
-    wanted = application(f"strict-{account}", account, "python3", "-c", script, namespace=STRICT)
-    wanted["spec"]["containers"][0]["securityContext"] = RESTRICTED
-
-    assert "PodSecurity" not in apply(node, wanted)
-
+@pytest.mark.parametrize(("account", "said"), [("reader", OBJECT), ("teller", SECRET["password"])])
+def test_a_pod_under_restricted_stays_under_it(node: Node, account: str, said: str) -> None:
     assert output(node, f"strict-{account}", STRICT) == f"{said}\n"
 
 
 def test_a_pod_of_another_namespace_gets_nothing(node: Node) -> None:
     node.create_namespace("elsewhere")
     accounts(node, "reader", "teller", namespace="elsewhere")
-    for account in ("reader", "teller"):
-        name = f"bare-{account}"
-        command = ("sh", "-c", "env; find /var/run/secrets /var/run -name '*apostille*'")
-        apply(node, application(name, account, *command, namespace="elsewhere"))
-
+    command = ("sh", "-c", "env; find /var/run/secrets /var/run -name '*apostille*'")
+    names = {account: f"bare-{account}" for account in ("reader", "teller")}
+    apply(node, *(application(name, account, *command, namespace="elsewhere") for account, name in names.items()))
+    for name in names.values():
         said = output(node, name, "elsewhere")
 
         assert "HOSTNAME" in said
@@ -201,16 +220,8 @@ def test_a_pod_cannot_ask_for_the_audience_by_itself(node: Node, audience: str) 
     assert "[APO501]" in said
 
 
-@pytest.mark.parametrize(
-    ("name", "security", "owner", "mode"),
-    [
-        ("by-user", {"runAsUser": 1000}, "1000", "600"),
-        ("by-group", {"fsGroup": 2000}, "65532", "640"),
-        ("by-neither", {}, "65532", "644"),
-    ],
-)
+@pytest.mark.parametrize(("name", "security", "owner", "mode"), OWNERS, ids=[name for name, *_ in OWNERS])
 def test_files_belong_to_who_reads_them(node: Node, name: str, security: dict[str, Any], owner: str, mode: str) -> None:
-    apply(node, application(name, "teller", securityContext=security))
     ready(node, name, NAMESPACE)
 
     group, *numbers = inside(node, name, "stat", "-c", "%g %u %a", TOKEN_FILE).split()
@@ -220,8 +231,7 @@ def test_files_belong_to_who_reads_them(node: Node, name: str, security: dict[st
     assert inside(node, name, "sh", "-c", f"head -c 4 {TOKEN_FILE}") == "hvs."
 
 
-def test_only_the_sidecar_has_the_assertion_and_only_the_app_writes_nothing(node: Node) -> None:
-    apply(node, application("looks", "teller"))
+def test_the_container_has_no_assertion_and_writes_no_credential(node: Node) -> None:
     ready(node, "looks", NAMESPACE)
 
     assert "No such file" in inside(node, "looks", "ls", "/var/run/secrets/apostille.dev")

@@ -20,10 +20,10 @@ from apostille_testbed.parties.relay import Relay
 from apostille_testbed.parties.vault import VaultParty
 from apostille_testbed.progress import Say
 
-_VAULT = ("vault.example", 8200)
-_MINIO = ("minio.example", 9000)
+_VAULT = ("vault.test", 443)
+_MINIO = ("minio.test", 9000)
 
-VAULT = f"https://{_VAULT[0]}:{_VAULT[1]}"
+VAULT = f"https://{_VAULT[0]}"
 MINIO = f"https://{_MINIO[0]}:{_MINIO[1]}"
 
 ALIASES: list[dict[str, Any]] = [{"ip": network.MACHINE, "hostnames": [_VAULT[0], _MINIO[0]]}]
