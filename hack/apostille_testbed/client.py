@@ -30,7 +30,7 @@ class Client:
             self._context.load_cert_chain(*map(str, pair))
 
     def request(self, method: str, path: str, body: Any = None, timeout: float = 30.0) -> Any:
-        """Sends ``body`` as JSON; returns the decoded reply, text as it is.
+        """Sends ``body`` as JSON, which for PATCH is a merge patch; returns the decoded reply, text as it is.
 
         Raises:
             APIError: the server refused.
@@ -39,7 +39,8 @@ class Client:
         connection = http.client.HTTPSConnection(self._address, self._port, context=self._context, timeout=timeout)
         try:
             # The key set has a media type of its own, and is not given to who asks for JSON alone.
-            headers = {"Accept": "application/json, */*;q=0.1", "Content-Type": "application/json"}
+            kind = "application/merge-patch+json" if method == "PATCH" else "application/json"
+            headers = {"Accept": "application/json, */*;q=0.1", "Content-Type": kind}
             connection.request(method, path, None if body is None else json.dumps(body), headers)
             response = connection.getresponse()
             text = response.read().decode()

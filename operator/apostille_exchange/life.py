@@ -173,6 +173,7 @@ class Life:
         """
         with self._lock:
             self._closed = True
+            self._credential = self._credential or self._left_behind()
             if self._credential is None:
                 return
             try:
@@ -200,10 +201,18 @@ class Life:
             left = found.expires - self._clock.time()
         if found is not None and 0 < left <= longest_life(self.admission):
             self._hold(found)
-            if self.grant.revocable and (values := self._outputs.read()) is not None:
-                self._credential = Credential(values, found.expires, "", found.expires - found.issued)
+            self._credential = self._left_behind()
             expires = instants.text(found.expires)
             self._say("info", "goes on with the credential of before the restart", expires=expires)
+        else:
+            self._discard(self._left_behind())
+
+    def _left_behind(self) -> Credential | None:
+        """The credential in the files of before a restart, where it can still be revoked."""
+        if not self.grant.revocable or (found := self._outputs.stamp()) is None or found.expires <= self._clock.time():
+            return None
+        values = self._outputs.read()
+        return Credential(values, found.expires, "", found.expires - found.issued) if values else None
 
     def _hold(self, stamp: Stamp) -> None:
         self._held = stamp
@@ -225,6 +234,7 @@ class Life:
     def _end(self) -> None:
         if not self._ended:
             self._say("info", "binding has ended; the credential is dropped")
+        self._credential = self._credential or self._left_behind()
         self._ended = self._left_over = True
         self._order = self._held = None
         self._remove()

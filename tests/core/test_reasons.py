@@ -11,9 +11,10 @@ import pytest
 from apostille.core.access import access
 from apostille.core.desired import InForce, desired
 from apostille.core.status import TrustFacts, binding_status, invalid_status, trust_status
+from apostille.kinds.decode import Unreadable
 from apostille.kinds.status import PodCounts, to_json
 from apostille.model.conditions import EXPLAINED, Reason, find
-from apostille.model.names import BINDING_PLURAL, TRUST_PLURAL
+from apostille.model.names import BINDING_KIND, TRUST_KIND
 from builders import ISSUER, NOW, allow, binding, raw_binding, raw_trust, trust, world
 
 Json = dict[str, Any]
@@ -59,7 +60,9 @@ NOT_TOLD: Json = {"in_force": InForce(reachable=True)}
 SCENES: dict[str, Callable[[], Json]] = {
     "a trust as declared": of_trust,
     "a refused trust": lambda: of_trust(audience="*"),
-    "an unreadable trust": lambda: to_json(invalid_status(TRUST_PLURAL, raw_trust(), "spec.audience: not text", NOW)),
+    "an unreadable trust": lambda: to_json(
+        invalid_status(Unreadable(TRUST_KIND, raw_trust(), "spec.audience: not text"), NOW)
+    ),
     "a trust without an issuer": lambda: of_trust(facts=NOT_DISCOVERED),
     "a trust that somebody else configures": lambda: of_trust(configuration={"mode": "None"}),
     "a trust that IAM cannot hold": lambda: of_trust(
@@ -77,7 +80,7 @@ SCENES: dict[str, Callable[[], Json]] = {
     "a binding as declared": lambda: of_binding({}),
     "a refused binding": lambda: of_binding({}, target={"aws": {"roleARN": "arn:aws:iam::123456789012:role/admin"}}),
     "an unreadable binding": lambda: to_json(
-        invalid_status(BINDING_PLURAL, raw_binding(), "spec.target: name exactly one target", NOW)
+        invalid_status(Unreadable(BINDING_KIND, raw_binding(), "spec.target: name exactly one target"), NOW)
     ),
     "a binding without a trust": of_binding,
     "a binding of a refused trust": lambda: of_binding({"audience": "*"}),

@@ -13,7 +13,7 @@ import pytest
 from apostille.core.pod_plan import pod_plan
 from apostille.parties.vault import documents
 from apostille_exchange import transport
-from apostille_exchange.deliver import files
+from apostille_exchange.deliver import files, token
 from apostille_exchange.recipe import Admission, Output, Recipe
 from apostille_testbed.parties import party
 from apostille_testbed.parties.vault import VaultParty
@@ -238,6 +238,38 @@ def test_a_restart_goes_on_with_the_token_and_can_still_revoke_it(vault: World, 
     pod.files.put_plan(ended("db"))
     pod.tick(1)
     assert vault.reads(token) == 403
+
+
+@pytest.mark.parametrize("meanwhile", [ended("db"), recipe("orders")], ids=["ended", "another role"])
+def test_what_happened_while_it_was_down_takes_the_old_token_back(
+    vault: World, tmp_path: Path, meanwhile: Recipe
+) -> None:
+    vault.roles()
+    pod = VaultPod(vault, tmp_path)
+    pod.tick()
+    token = pod.path.read_text()
+    pod.files.put_plan(meanwhile)
+    pod.restart()
+    pod.tick(1)
+    assert vault.reads(token) == 403
+    assert pod.path.exists() is not meanwhile.ended
+
+
+def test_a_process_that_ends_before_it_has_read_its_plan_revokes_too(vault: World, tmp_path: Path) -> None:
+    vault.roles()
+    pod = VaultPod(vault, tmp_path)
+    pod.tick()
+    token = pod.path.read_text()
+    pod.restart()
+    pod.exchanger.close()
+    assert vault.reads(token) == 403
+    assert not pod.path.exists()
+
+
+@pytest.mark.parametrize("content", ["", "hvs.x\r\nX-Vault-Namespace: other", "a b", "tökén"])
+def test_a_file_that_holds_no_token_is_not_sent(content: str) -> None:
+    assert token.read(content) is None
+    assert token.read("hvs.abc") == {"token": "hvs.abc"}
 
 
 def test_what_vault_refuses_is_said_in_its_words_without_the_token(vault: World, tmp_path: Path) -> None:

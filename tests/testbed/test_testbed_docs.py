@@ -1,4 +1,4 @@
-"""The example of docs/testbed.md runs as it is printed there."""
+"""The first example of docs/testbed.md runs as printed; the node's is what the fixtures of tests/node do."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ pytestmark = [pytest.mark.integration, pytest.mark.e2e, pytest.mark.usefixtures(
 
 def test_the_example_runs(capsys: pytest.CaptureFixture[str]) -> None:
     text = (Path(__file__).parents[2] / "docs" / "testbed.md").read_text()
-    (example,) = re.findall(r"^```python\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    examples = re.findall(r"^```python\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    (example,) = (found for found in examples if "pod_runner" in found)
 
     exec(compile(example, "docs/testbed.md", "exec"), {})  # noqa: S102
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from apostille.admission.declared import Declared, NotDone
+from apostille.admission.declared import Declared
 from apostille.admission.review import answer
+from apostille.admission.waiting import NotDone, Waiting
 from apostille.core.inject import inject
 from apostille.core.pod_plan import pod_plan
 from apostille.core.resolve import ResolvedBinding
@@ -17,8 +18,8 @@ from apostille.model.identity import ServiceAccount
 class Mutate:
     """Answers ``/mutate``."""
 
-    def __init__(self, declared: Declared, settings: InjectionSettings) -> None:
-        self._declared, self._settings = declared, settings
+    def __init__(self, declared: Declared, waiting: Waiting, settings: InjectionSettings) -> None:
+        self._declared, self._waiting, self._settings = declared, waiting, settings
 
     async def __call__(self, request: Mapping[str, Any], deadline: float) -> dict[str, Any]:
         """The AdmissionReview to send back, by ``deadline``. Raises ApiError where the pod's bindings are not known."""
@@ -42,7 +43,7 @@ class Mutate:
             return None
         binding = resolved.binding
         try:
-            await self._declared.wait_for_grant(binding, deadline)
+            await self._waiting.for_grant(binding, deadline)
         except NotDone as reason:
             return (
                 f"WorkloadBinding {binding.namespace}/{binding.name} is activating: its grant is not in force in the "

@@ -19,6 +19,7 @@ from apostille.admission.declared import Declared
 from apostille.admission.mutate import Mutate
 from apostille.admission.review import BadReview, answer, patience, request_of
 from apostille.admission.validate import Validate
+from apostille.admission.waiting import Waiting
 from apostille.core.selection import probe_warning
 from apostille.core.settings import InjectionSettings
 from apostille.kube.client import ApiError, Client
@@ -38,16 +39,21 @@ LAME_DUCK_SECONDS = 10.0
 # A copy that heard nothing for this long (bookmarks come every minute) is dead: be restarted.
 MAX_SILENCE = 300.0
 CERTIFICATE_SECONDS = 10.0
+# The API server keeps an idle connection for 90 seconds: it must be the one that closes it, or a review gets lost.
+KEEPALIVE_SECONDS = 300.0
 WAITING = "waiting for the issuer and the local copies of trusts and bindings"
 
 
 class Server:
     """Requests in, answers out; stateless but for the local copies."""
 
-    def __init__(self, declared: Declared, settings: InjectionSettings) -> None:
+    def __init__(self, declared: Declared, waiting: Waiting, settings: InjectionSettings) -> None:
         self._declared = declared
         self._stopping = False
-        self._handlers: dict[str, Handler] = {"mutate": Mutate(declared, settings), "validate": Validate(declared)}
+        self._handlers: dict[str, Handler] = {
+            "mutate": Mutate(declared, waiting, settings),
+            "validate": Validate(declared, waiting),
+        }
 
     def application(self) -> web.Application:
         """The routes."""
@@ -110,9 +116,8 @@ class Server:
         )
 
     async def _livez(self, http: web.Request) -> web.Response:
-        silence = max(self._declared.trusts.silence, self._declared.bindings.silence)
-        if silence > MAX_SILENCE:
-            return web.Response(status=500, text=f"nothing heard from the API server for {silence:.0f} seconds")
+        if (silence := self._declared.silence) > MAX_SILENCE:
+            return web.Response(status=503, text=f"nothing heard from the API server for {silence:.0f} seconds")
         return web.Response(text="ok")
 
     async def _readyz(self, http: web.Request) -> web.Response:
@@ -169,11 +174,10 @@ async def serve(
         loop.add_signal_handler(number, stop.set)
     async with Client(connection) as client:
         declared = Declared(client, own_namespace, service_account, addresses)
-        server = Server(declared, settings)
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(certificate, key)
+        server = Server(declared, Waiting(client, declared), settings)
+        context = _served(certificate, key)
         tasks = [asyncio.create_task(declared.run()), asyncio.create_task(_reload(context, certificate, key))]
-        runner = web.AppRunner(server.application(), access_log=None)
+        runner = web.AppRunner(server.application(), access_log=None, keepalive_timeout=KEEPALIVE_SECONDS)
         await runner.setup()
         await web.SockSite(runner, listen(host, port), ssl_context=context).start()
         log.info("serving", extra={"port": port})
@@ -190,13 +194,31 @@ async def serve(
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
+def _served(certificate: Path, key: Path) -> ssl.SSLContext:
+    """Raises OSError naming the files."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    try:
+        context.load_cert_chain(certificate, key)
+    except OSError as error:
+        raise OSError(f"certificate {certificate} with key {key}: {error}") from None
+    return context
+
+
 async def _reload(context: ssl.SSLContext, certificate: Path, key: Path) -> None:
-    """New handshakes get a new certificate; connections that are open stay."""
-    seen = certificate.stat().st_mtime_ns
+    """New handshakes get a new certificate; connections that are open stay. A bad one is not taken."""
+    seen = _stamp(certificate, key)
     while True:
         await asyncio.sleep(CERTIFICATE_SECONDS)
-        now = certificate.stat().st_mtime_ns
-        if now != seen:
+        if (now := _stamp(certificate, key)) == seen:
+            continue
+        try:
+            _served(certificate, key)  # a pair that does not fit must not spoil the one that is served
             context.load_cert_chain(certificate, key)
             seen = now
-            log.info("certificate loaded")
+            log.info("certificate loaded", extra={"certificate": str(certificate)})
+        except OSError as error:
+            log.warning("certificate not loaded", extra={"reason": str(error)})
+
+
+def _stamp(*files: Path) -> tuple[int, ...]:
+    return tuple(file.stat().st_mtime_ns if file.exists() else 0 for file in files)

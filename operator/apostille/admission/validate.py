@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from apostille.admission.declared import Declared, NotDone
+from apostille.admission.declared import Declared
 from apostille.admission.review import answer, as_warning
+from apostille.admission.waiting import NotDone, Waiting
 from apostille.core.judge import judge_binding, judge_trust
 from apostille.kinds import decode
 from apostille.kinds.federation_trust import FederationTrust
@@ -18,8 +19,8 @@ from apostille.model.names import BINDING_KIND, TRUST_KIND
 class Validate:
     """Answers ``/validate``."""
 
-    def __init__(self, declared: Declared) -> None:
-        self._declared = declared
+    def __init__(self, declared: Declared, waiting: Waiting) -> None:
+        self._declared, self._waiting = declared, waiting
 
     async def __call__(self, request: Mapping[str, Any], deadline: float) -> dict[str, Any]:
         """The AdmissionReview to send back, by ``deadline``. Raises ApiError where it cannot be judged."""
@@ -56,7 +57,7 @@ class Validate:
             return _verdict(request, findings)
         try:
             # So that the pod that comes next in the same `kubectl apply` is not missed.
-            await self._declared.wait_for_trust(trust, deadline)
+            await self._waiting.for_trust(trust, deadline)
         except NotDone as reason:
             return _verdict(request, findings, [
                 f"spec.trustRef.name: FederationTrust {name} is not in force yet; {reason}; pods created before it is "

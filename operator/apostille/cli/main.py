@@ -31,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parsed = parser().parse_args(arguments)
     try:
         sys.exit(parsed.run(parsed))
-    except (ConnectionError, FileNotFoundError) as error:
+    except OSError as error:
         print(f"apostille: {error}", file=sys.stderr)
         sys.exit(1)
 

@@ -11,9 +11,10 @@ from apostille.core.pod_plan import pod_plan
 from apostille.core.pods import PodFacts
 from apostille.core.pods import state as pod_state
 from apostille.core.resolve import ResolvedBinding
-from apostille.core.status import binding_status
+from apostille.core.status import binding_status, invalid_status
 from apostille.kinds.status import PodCounts
 from apostille.kube.client import BINDINGS
+from apostille.model.names import BINDING_PLURAL
 
 
 class BindingReconciler:
@@ -27,6 +28,9 @@ class BindingReconciler:
         path = BINDINGS.path(name, namespace=namespace, subresource="status")
         known = self._state.bindings.get((namespace, name))
         resolved = self._state.view().bindings.get((namespace, name))
+        if (unreadable := self._state.unreadable.get((BINDING_PLURAL, namespace, name))) is not None:
+            await self._writer.write(path, unreadable, invalid_status(unreadable, datetime.now(UTC)))
+            return
         if known is None or resolved is None:
             self._writer.forget(path)
             return

@@ -9,7 +9,7 @@ from typing import Any
 
 from apostille.controller.pod_index import PodIndex
 from apostille.core.desired import Desired, InForce, desired
-from apostille.core.grants import Grant
+from apostille.core.grants import Grant, Protection
 from apostille.core.judge import Context
 from apostille.core.pods import foreign_users
 from apostille.core.resolve import ResolvedBinding, World, resolve
@@ -17,7 +17,8 @@ from apostille.kinds import decode
 from apostille.kinds.federation_trust import FederationTrust
 from apostille.kinds.workload_binding import WorkloadBinding
 from apostille.model.identity import Issuer, ServiceAccount
-from apostille.model.names import SYSTEM_NAMESPACES, TRUST_PLURAL
+from apostille.model.names import BINDING_KIND, SYSTEM_NAMESPACES, TRUST_KIND, TRUST_PLURAL
+from apostille.rules import checks
 from apostille.rules.addresses import AddressPolicy
 
 Key = tuple[str, str]
@@ -48,7 +49,7 @@ class State:
         self.pods = PodIndex()
         self.trusts: dict[str, FederationTrust] = {}
         self.bindings: dict[Key, WorkloadBinding] = {}
-        self.invalid: dict[tuple[str, str, str], str] = {}
+        self.unreadable: dict[tuple[str, str, str], decode.Unreadable] = {}
         self.issuer: Issuer | None = None
         self.issuer_error = ""
         self.in_force = InForce()
@@ -85,11 +86,13 @@ class State:
         try:
             now = decode.federation_trust(raw) if plural == TRUST_PLURAL else decode.workload_binding(raw)
         except decode.InvalidObject as error:
-            known = self.invalid.get(key)
+            known = self.unreadable.get(key)
             self._forget(key)
-            self.invalid[key] = str(error)
-            return known != str(error)
-        self.invalid.pop(key, None)
+            self._generation += 1
+            kind = TRUST_KIND if plural == TRUST_PLURAL else BINDING_KIND
+            self.unreadable[key] = decode.Unreadable(kind, raw, str(error))
+            return known is None or known.error != str(error)
+        self.unreadable.pop(key, None)
         if isinstance(now, FederationTrust):
             self.trusts[now.name] = now
         else:
@@ -126,13 +129,13 @@ class State:
         ]
 
     def _forget(self, key: tuple[str, str, str]) -> bool:
-        invalid = self.invalid.pop(key, None)
+        unreadable = self.unreadable.pop(key, None)
         if key[0] == TRUST_PLURAL:
             known = self.trusts.pop(key[2], None) is not None
         else:
             known = self.bindings.pop(key[1:], None) is not None
-        self._generation += known
-        return known or invalid is not None
+        self._generation += known or unreadable is not None
+        return known or unreadable is not None
 
     def view(self) -> View:
         """Everything declared, judged now."""
@@ -170,11 +173,21 @@ class State:
     def foreign(self, trust: str) -> Mapping[str, int]:
         """Undeclared users of a trust's audience, pods by namespace."""
         known = self.trusts.get(trust)
-        if known is None:
-            return {}
-        granted = self.view().granted.get(known.audience, frozenset())
-        ignored = (*SYSTEM_NAMESPACES, self.own_namespace)
-        return foreign_users(self.pods.users(known.audience), known.audience, granted, ignored)
+        return self._users(known.audience) if known is not None else {}
+
+    def _users(self, audience: str) -> Mapping[str, int]:
+        granted = self.view().granted.get(audience, frozenset())
+        return foreign_users(self.pods.users(audience), audience, granted, (*SYSTEM_NAMESPACES, self.own_namespace))
+
+    def _closed(self) -> list[Protection]:
+        """What trusts that cannot be read keep closed, as far as their audience is one that can be protected."""
+        closed = []
+        for trust in self.unreadable.values():
+            if trust.kind != TRUST_KIND or any(checks.audience(trust.audience, "spec.audience", self.issuer)):
+                continue
+            mode, force = trust.enforcement
+            closed.append(Protection(trust.audience, mode, () if force else tuple(sorted(self._users(trust.audience)))))
+        return closed
 
     def desired(self) -> Desired:
         """The cluster objects that follow; the same object as long as nothing changes."""
@@ -183,7 +196,7 @@ class State:
             of_view, of_version, known = self._desired
             if of_view is view and of_version == version:
                 return known
-        wanted = desired(view.world, {name: self.foreign(name) for name in self.trusts})
+        wanted = desired(view.world, {name: self.foreign(name) for name in self.trusts}, self._closed())
         self._desired = (view, version, wanted)
         return wanted
 

@@ -11,7 +11,7 @@ from apostille.controller.writer import StatusWriter
 from apostille.core.access import DesiredAccess, access
 from apostille.core.judge import shares_audience
 from apostille.core.resolve import ResolvedTrust
-from apostille.core.status import TrustFacts, trust_status
+from apostille.core.status import TrustFacts, invalid_status, trust_status
 from apostille.kinds.federation_trust import FederationTrust
 from apostille.kube.client import TRUSTS
 from apostille.model import names
@@ -36,6 +36,10 @@ class TrustReconciler:
         path = TRUSTS.path(name, subresource="status")
         known, view = self._state.trusts.get(name), self._state.view()
         resolved = view.world.trusts.get(name)
+        if (unreadable := self._state.unreadable.get((names.TRUST_PLURAL, "", name))) is not None:
+            # Its documents stay as they are: what the relying party holds has not changed.
+            await self._writer.write(path, unreadable, invalid_status(unreadable, datetime.now(UTC)))
+            return
         if known is None or resolved is None:
             await self._withdraw(name)
             self._writer.forget(path)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from apostille.kinds.decode import Unreadable
 from apostille.kinds.federation_trust import FederationTrust
 from apostille.kinds.status import Status, to_json
 from apostille.kinds.workload_binding import WorkloadBinding
@@ -32,15 +33,14 @@ class StatusWriter:
         self._last: dict[str, _Written] = {}
         self._writing: set[str] = set()
 
-    async def write(self, path: str, about: FederationTrust | WorkloadBinding, status: Status) -> None:
+    async def write(self, path: str, about: FederationTrust | WorkloadBinding | Unreadable, status: Status) -> None:
         """Raises ApiError, but not for an object that is gone."""
         last = self._last.get(path)
         before = last.status if last is not None and last.uid == about.uid else about.raw_status
         document = _timed(to_json(status), before)
         if document == before:
             return
-        kind = TRUST_KIND if isinstance(about, FederationTrust) else BINDING_KIND
-        metadata = {"name": about.name} | ({"namespace": about.namespace} if isinstance(about, WorkloadBinding) else {})
+        kind, metadata = _reference(about)
         # With its uid, so that an object that was made anew meanwhile does not get the status of the one before.
         body = {
             "apiVersion": API_VERSION,
@@ -78,6 +78,13 @@ class StatusWriter:
     def forget(self, path: str) -> None:
         """The object is gone."""
         self._last.pop(path, None)
+
+
+def _reference(about: FederationTrust | WorkloadBinding | Unreadable) -> tuple[str, dict[str, str]]:
+    if isinstance(about, FederationTrust):
+        return TRUST_KIND, {"name": about.name}
+    kind = about.kind if isinstance(about, Unreadable) else BINDING_KIND
+    return kind, {"name": about.name} | ({"namespace": about.namespace} if about.namespace else {})
 
 
 def _timed(document: dict[str, Any], before: dict[str, Any]) -> dict[str, Any]:

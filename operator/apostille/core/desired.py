@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from apostille.core.grants import Grant, Protection
@@ -34,14 +34,17 @@ class InForce:
     reachable: bool = False
 
 
-def desired(world: World, foreign: Mapping[str, Mapping[str, int]]) -> Desired:
-    """``foreign`` maps a trust's name to its foreign users, pods by namespace."""
+def desired(world: World, foreign: Mapping[str, Mapping[str, int]], closed: Collection[Protection] = ()) -> Desired:
+    """``foreign`` maps a trust's name to its foreign users, pods by namespace.
+
+    ``closed`` are the protections of trusts that cannot be read: what they closed stays closed.
+    """
     grants: dict[tuple[ServiceAccount, str], int] = {}
     for resolved in world.live:
         for grant in grants_of(resolved):
             key = (grant.account, grant.audience)
             grants[key] = max(grants.get(key, 0), grant.seconds)
-    protections: dict[str, Protection] = {}
+    protections = {protection.audience: protection for protection in closed}
     order = {"Audit": 0, "Warn": 1, "Enforce": 2}
     # A refused trust grants nothing, but what it closed stays closed.
     for trust in [resolved.trust for resolved in world.trusts.values() if not resolved.audience_is_no_receivers]:

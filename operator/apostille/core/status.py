@@ -14,6 +14,7 @@ from apostille.core.desired import InForce, grants_of
 from apostille.core.grants import Protection
 from apostille.core.judge import allowed_pairs
 from apostille.core.resolve import ResolvedBinding, ResolvedTrust
+from apostille.kinds.decode import Unreadable
 from apostille.kinds.federation_trust import FederationTrust
 from apostille.kinds.status import (
     AccessStatus,
@@ -29,7 +30,7 @@ from apostille.kinds.workload_binding import WorkloadBinding
 from apostille.model.conditions import Condition, Reason, stamped
 from apostille.model.finding import Finding, refusals, warnings
 from apostille.model.identity import Issuer
-from apostille.model.names import ACCESS_PREFIX, TRUST_PLURAL
+from apostille.model.names import ACCESS_PREFIX, TRUST_KIND
 
 
 @dataclass(frozen=True, slots=True)
@@ -289,19 +290,12 @@ def _abnormal(kind: str, reason: Reason, ready: Condition, holds: bool) -> Condi
     return Condition(kind, "True", reason, ready.message) if holds else Condition(kind, "False", Reason.STABLE, "")
 
 
-def invalid_status(
-    plural: str, raw: Mapping[str, Any], error: str, now: datetime
-) -> FederationTrustStatus | WorkloadBindingStatus:
-    """The status of an object that does not fit its schema, for instance one that an older version stored.
-
-    ``raw`` is the object, ``error`` a sentence that names the field.
-    """
-    generation = (raw.get("metadata") or {}).get("generation", 0)
-    conditions = [Condition(kind, "False", Reason.INVALID, error) for kind in ("Accepted", "Ready")]
-    kind = FederationTrustStatus if plural == TRUST_PLURAL else WorkloadBindingStatus
-    return kind(
-        observed_generation=generation, conditions=_written(conditions, raw.get("status") or {}, generation, now)
-    )
+def invalid_status(about: Unreadable, now: datetime) -> FederationTrustStatus | WorkloadBindingStatus:
+    """The status of an object that does not fit its schema, for instance one that an older version stored."""
+    generation = about.raw["metadata"].get("generation", 0)
+    conditions = [Condition(kind, "False", Reason.INVALID, about.error) for kind in ("Accepted", "Ready")]
+    kind = FederationTrustStatus if about.kind == TRUST_KIND else WorkloadBindingStatus
+    return kind(observed_generation=generation, conditions=_written(conditions, about.raw_status, generation, now))
 
 
 def _sentence(findings: Sequence[Finding]) -> str:

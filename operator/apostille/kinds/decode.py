@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from dataclasses import dataclass
+from typing import Any, TypeVar, get_args
 
 import msgspec
 
-from apostille.kinds.federation_trust import FederationTrust, FederationTrustSpec
+from apostille.kinds.federation_trust import FederationTrust, FederationTrustSpec, Mode
 from apostille.kinds.unions import party_of, target_members
 from apostille.kinds.workload_binding import WorkloadBinding, WorkloadBindingSpec
 
@@ -16,6 +17,53 @@ T = TypeVar("T")
 
 class InvalidObject(ValueError):
     """An object that does not fit its schema; the message names the field."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """An object that does not fit its schema: what can be said of it all the same. ``error`` names the field."""
+
+    kind: str
+    raw: Mapping[str, Any]
+    error: str
+
+    @property
+    def namespace(self) -> str:
+        """Empty for a cluster-scoped object."""
+        return str(self.raw["metadata"].get("namespace", ""))
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        return str(self.raw["metadata"]["name"])
+
+    @property
+    def uid(self) -> str:
+        """Its uid."""
+        return str(self.raw["metadata"].get("uid", ""))
+
+    @property
+    def raw_status(self) -> dict[str, Any]:
+        """Whatever the last writer left."""
+        return dict(self.raw.get("status") or {})
+
+    @property
+    def audience(self) -> str:
+        """The audience of a FederationTrust, as far as it is one; else empty."""
+        audience = self._of(self.raw.get("spec"), "audience")
+        return audience if isinstance(audience, str) else ""
+
+    @property
+    def enforcement(self) -> tuple[Mode, bool]:
+        """Mode and ``force`` of a FederationTrust; a mode that this version does not know closes."""
+        enforcement = self._of(self.raw.get("spec"), "enforcement")
+        mode = self._of(enforcement, "mode")
+        known: Mode = next((one for one in get_args(Mode) if one == mode), "Enforce" if mode else "Audit")
+        return known, self._of(enforcement, "force") is True
+
+    @staticmethod
+    def _of(node: Any, key: str) -> Any:
+        return node.get(key) if isinstance(node, Mapping) else None
 
 
 def federation_trust(raw: Mapping[str, Any]) -> FederationTrust:

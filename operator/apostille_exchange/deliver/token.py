@@ -17,5 +17,6 @@ def render(credential: Credential, stamp: Stamp) -> str:
 
 
 def read(content: str) -> Mapping[str, str] | None:
-    """What a restarted process needs to renew and revoke it; None for an empty file."""
-    return {"token": content} if content else None
+    """What a restarted process needs to renew and revoke it; None where that is no token that goes into a header."""
+    whole = content.isascii() and content.isprintable() and " " not in content
+    return {"token": content} if content and whole else None

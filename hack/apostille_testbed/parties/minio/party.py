@@ -61,6 +61,8 @@ class MinIOParty:
     Args:
         site: where it reads issuers' documents.
         directory: where all its files are; a temporary one, removed by `close`, when left out.
+        bind: the IPv4 address to listen on.
+        port: the TCP port; 0 takes a free one, which is kept until `close`.
         hosts: names that its certificate is valid for besides loopback.
         say: takes lines of progress when MinIO must be built.
     """
@@ -70,18 +72,20 @@ class MinIOParty:
         *,
         site: IssuerSite | None = None,
         directory: Path | None = None,
+        bind: str = "127.0.0.1",
+        port: int = 0,
         hosts: Sequence[str] = ("minio.example",),
         say: Say | None = None,
     ) -> None:
         self._program = program("minio", say)
         self._temporary = None if directory else Path(tempfile.mkdtemp(prefix="apostille-minio-"))
         self._directory = directory or self._temporary or Path()
-        self._site, self._hosts = site, tuple(hosts)
+        self._site, self._hosts, self._bind, self._given = site, tuple(hosts), bind, port
         self._port = ListenerPort()
         authority = pki.Authority(self._directory / "pki", "minio-ca")
         self.ca = authority.certificate
         self._tls = ssl.create_default_context(cafile=str(self.ca))
-        certificate, key = authority.server("minio", ["127.0.0.1", "localhost", *hosts])
+        certificate, key = authority.server("minio", [bind, "localhost", *hosts])
         certificates = self._directory / "certs"
         (certificates / "CAs").mkdir(parents=True, exist_ok=True)
         shutil.copy(certificate, certificates / "public.crt")
@@ -97,12 +101,12 @@ class MinIOParty:
     @property
     def port(self) -> int:
         """Its TCP port, the same after `stop` and `start`."""
-        return self._port.number
+        return self._given or self._port.number
 
     @property
     def url(self) -> str:
         """Its address, for ``AWS_ENDPOINT_URL_STS`` and ``AWS_ENDPOINT_URL_S3``."""
-        return f"https://127.0.0.1:{self.port}"
+        return f"https://{self._bind}:{self.port}"
 
     @property
     def hosts(self) -> tuple[str, ...]:
@@ -135,7 +139,7 @@ class MinIOParty:
                 self._program,
                 "server",
                 "--quiet",
-                f"--address=127.0.0.1:{self.port}",
+                f"--address={self._bind}:{self.port}",
                 f"--certs-dir={self._directory / 'certs'}",
                 self._directory / "data",
             ],
@@ -238,7 +242,7 @@ class MinIOParty:
         return text
 
     def _call(self, method: str, path: str, body: bytes, headers: Mapping[str, str]) -> tuple[int, str]:
-        connection = http.client.HTTPSConnection("127.0.0.1", self.port, timeout=30, context=self._tls)
+        connection = http.client.HTTPSConnection(self._bind, self.port, timeout=30, context=self._tls)
         try:
             connection.request(method, path, body, dict(headers))
             response = connection.getresponse()

@@ -44,6 +44,8 @@ class VaultParty:
     Args:
         site: where it reads issuers' documents; without one only key files would work.
         directory: where all its files are; a temporary one, removed by `close`, when left out.
+        bind: the IPv4 address to listen on.
+        port: the TCP port; 0 takes a free one, which is kept until `close`.
         hosts: names that its certificate is valid for besides loopback.
         say: takes lines of progress when Vault must be built.
     """
@@ -53,17 +55,19 @@ class VaultParty:
         *,
         site: IssuerSite | None = None,
         directory: Path | None = None,
+        bind: str = "127.0.0.1",
+        port: int = 0,
         hosts: Sequence[str] = ("vault.example",),
         say: Say | None = None,
     ) -> None:
         self._program = program("vault", say)
         self._temporary = None if directory else Path(tempfile.mkdtemp(prefix="apostille-vault-"))
         self._directory = directory or self._temporary or Path()
-        self._site, self._hosts = site, tuple(hosts)
+        self._site, self._hosts, self._bind, self._given = site, tuple(hosts), bind, port
         self._ports = (ListenerPort(), ListenerPort())
         authority = pki.Authority(self._directory / "pki", "vault-ca")
         self.ca = authority.certificate
-        pair = authority.server("vault", ["127.0.0.1", "localhost", *hosts])
+        pair = authority.server("vault", [bind, "localhost", *hosts])
         self._tls = ssl.create_default_context(cafile=str(self.ca))
         self._write_configuration(pair)
         self._process: processes.Process | None = None
@@ -74,12 +78,12 @@ class VaultParty:
     @property
     def port(self) -> int:
         """Its TCP port, the same after `stop` and `start`."""
-        return self._ports[0].number
+        return self._given or self._ports[0].number
 
     @property
     def url(self) -> str:
         """Its address, for ``VAULT_ADDR``."""
-        return f"https://127.0.0.1:{self.port}"
+        return f"https://{self._bind}:{self.port}"
 
     @property
     def hosts(self) -> tuple[str, ...]:
@@ -135,7 +139,7 @@ class VaultParty:
 
     def call(self, method: str, path: str, token: str = "", body: Any = None) -> Answer:
         """One request to ``/v1/PATH`` with any token. Raises OSError when it cannot be reached."""
-        connection = http.client.HTTPSConnection("127.0.0.1", self.port, timeout=30, context=self._tls)
+        connection = http.client.HTTPSConnection(self._bind, self.port, timeout=30, context=self._tls)
         try:
             headers = {"X-Vault-Token": token} if token else {}
             connection.request(method, f"/v1/{path}", None if body is None else json.dumps(body), headers)
@@ -198,7 +202,7 @@ class VaultParty:
             "listener": [
                 {
                     "tcp": {
-                        "address": f"127.0.0.1:{self.port}",
+                        "address": f"{self._bind}:{self.port}",
                         "cluster_address": f"127.0.0.1:{self._ports[1]}",
                         "tls_cert_file": str(pair[0]),
                         "tls_key_file": str(pair[1]),
