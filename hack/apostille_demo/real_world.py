@@ -48,7 +48,7 @@ def world(instance: instances.Instance, say: Say) -> Iterator[dict[str, Any]]:
         node = stack.enter_context(lane.launch(instance, say=say))
         stack.push(lambda kind, *_: _keep_logs(instance, kind))
         say("images of Apostille and of an application, without a registry")
-        Release(node, say).load()
+        Release(node, say=say).load()
         node.load(derived.application(say))
         say("Vault and MinIO: the real ones, which read the cluster's keys from a published copy")
         servers = stack.enter_context(self_hosted.self_hosted(node, say))

@@ -72,7 +72,7 @@ class Cutoff:
         """The floor is the baseline."""
         with ExitStack() as stack:
             running = stack.enter_context(node(say=say))
-            stack.enter_context(Release(running, say))
+            stack.enter_context(Release(running, say=say))
             running.load(derived.application(say))
             servers = stack.enter_context(self_hosted.self_hosted(running, say))
             pool = stack.enter_context(ThreadPoolExecutor(3))
