@@ -1,13 +1,13 @@
 # Everything one runs in this repository. `make help` lists it.
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-down test e2e soak bench lint format generate lock clean
+.PHONY: help demo demo-down demo-node demo-node-down test e2e soak bench lint format generate lock clean
 
 # Test workers: tests wait for API servers more than they compute.
 WORKERS ?= auto
 PYTEST := hack/python -m pytest -n $(WORKERS) --dist loadgroup
 
 help: ## List the targets
-	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
 
 demo: ## The main job on real input: a real API server, two YAML files, a pod that lists a bucket
 	@hack/demo up
@@ -15,12 +15,20 @@ demo: ## The main job on real input: a real API server, two YAML files, a pod th
 demo-down: ## Stop the demo and remove everything of it
 	@hack/demo down
 
+demo-node: ## The same with everything real: a node, pods, Helm, Vault, MinIO (needs root; half an hour of building, once)
+	@hack/demo up --node
+
+demo-node-down: ## Stop the demo on the node and remove everything of it
+	@hack/demo down --node
+
 test: ## Unit, golden, property and integration tests on real API servers
 	@hack/testbed build
 	@$(PYTEST) -m "not e2e and not soak"
 
-e2e: ## The long forms: kills, outages, races, the demo end to end
+e2e: ## The long forms: kills, outages, races, a real node, Vault and MinIO, the demos end to end
 	@hack/testbed build
+	@hack/testbed build vault minio
+	-@hack/testbed build --node
 	@$(PYTEST) -m "e2e and not soak"
 
 soak: ## Very long forms, not in CI

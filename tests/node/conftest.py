@@ -21,6 +21,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if item.path.parent.name == "node":
             item.add_marker(pytest.mark.e2e)
             item.add_marker(pytest.mark.xdist_group("node"))
+            # Somebody else's node on this machine is waited for.
+            item.add_marker(pytest.mark.timeout(900))
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
