@@ -144,7 +144,7 @@ def _tell(page: Page, identity: str, running: Guardian, began: float) -> story.S
     page.progress(f"everything runs after {time.monotonic() - began:.0f} s")
     scene = _scene(page, identity, state)
     try:
-        story.tell(scene, real_story.STEPS if "node" in state else story.STEPS)
+        story.tell(scene, real_story.STEPS if "authorities" in state else story.STEPS)
     except StepFailed as failed:
         _explain(page, failed, logs.keep(identity, Path(state["directory"])))
         return None
@@ -195,7 +195,9 @@ def _scene(page: Page, identity: str, state: State) -> story.Scene:
 def _programs(state: State) -> str:
     """Folders for PATH."""
     return (
-        f"{binaries.kubectl().parent}:{binaries.helm().parent}" if "node" in state else str(binaries.kubectl().parent)
+        f"{binaries.kubectl().parent}:{binaries.helm().parent}"
+        if "authorities" in state
+        else str(binaries.kubectl().parent)
     )
 
 
@@ -211,7 +213,7 @@ def _down(options: argparse.Namespace) -> int:
     owner = state["owner"]
     if not owner["detached"]:
         raise _Refused(f"{identity} belongs to process {owner['pid']} and ends with it")
-    if "node" in state:
+    if "authorities" in state:
         try:
             real_story.leave(_scene(page, identity, state))
         except StepFailed as failed:
