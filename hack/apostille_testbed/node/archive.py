@@ -98,8 +98,21 @@ def _add(tar: tarfile.TarFile, name: str, content: bytes, mode: int) -> None:
     tar.addfile(member, io.BytesIO(content))
 
 
-def extend(path: Path, base: Path, name: str, files: Mapping[str, bytes]) -> None:
-    """Writes the archive of an image that is ``base`` with ``files`` (absolute path to content) over it."""
+def extend(
+    path: Path,
+    base: Path,
+    name: str,
+    files: Mapping[str, bytes],
+    *,
+    layers: int | None = None,
+    config: Mapping[str, object] | None = None,
+) -> None:
+    """Writes the archive of an image that is ``base`` with ``files`` (absolute path to content) over it.
+
+    Args:
+        layers: how many of the lowest layers of ``base`` it has; None: all.
+        config: fields of the OCI image configuration that replace those of ``base``.
+    """
     layer = io.BytesIO()
     with tarfile.open(fileobj=layer, mode="w", format=tarfile.PAX_FORMAT) as tar:
         for target, content in files.items():
@@ -107,19 +120,27 @@ def extend(path: Path, base: Path, name: str, files: Mapping[str, bytes]) -> Non
     layer_sum = hashlib.sha256(layer.getvalue()).hexdigest()
     with tarfile.open(base) as below, tarfile.open(path, "w") as tar:
         manifest = json.loads(_read(below, "manifest.json"))[0]
-        config = json.loads(_read(below, manifest["Config"]))
-        config["rootfs"]["diff_ids"].append(f"sha256:{layer_sum}")
-        config.get("history", []).append({"created_by": "testbed"})
-        description = json.dumps(config).encode()
+        described = json.loads(_read(below, manifest["Config"]))
+        described["config"] |= config or {}
+        described["rootfs"]["diff_ids"] = [*described["rootfs"]["diff_ids"][:layers], f"sha256:{layer_sum}"]
+        # It would have to tell of exactly these layers, and need not be there.
+        described.pop("history", None)
+        description = json.dumps(described).encode()
         description_name = f"{hashlib.sha256(description).hexdigest()}.json"
-        for member in manifest["Layers"]:
+        kept = manifest["Layers"][:layers]
+        for member in kept:
             _add(tar, member, _read(below, member), 0o644)
         layer_name = f"{layer_sum}.tar"
         _add(tar, layer_name, layer.getvalue(), 0o644)
         _add(tar, description_name, description, 0o644)
-        layers = [*manifest["Layers"], layer_name]
-        described = [{"Config": description_name, "RepoTags": [name], "Layers": layers}]
-        _add(tar, "manifest.json", json.dumps(described).encode(), 0o644)
+        listed = [{"Config": description_name, "RepoTags": [name], "Layers": [*kept, layer_name]}]
+        _add(tar, "manifest.json", json.dumps(listed).encode(), 0o644)
+
+
+def lowest_layer(archive: Path) -> str:
+    """What names the content of the lowest layer of a docker-archive."""
+    with tarfile.open(archive) as tar:
+        return str(json.loads(_read(tar, "manifest.json"))[0]["Layers"][0])
 
 
 def _read(tar: tarfile.TarFile, name: str) -> bytes:
