@@ -1,6 +1,6 @@
 # Everything one runs in this repository. `make help` lists it.
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-down demo-node demo-node-down test e2e soak bench lint format generate lock clean
+.PHONY: help demo demo-down demo-node demo-node-down test e2e soak bench lint format generate dist lock clean
 
 # Test workers: tests wait for API servers more than they compute.
 WORKERS ?= auto
@@ -53,8 +53,14 @@ format: ## Bring the code into shape
 generate: ## Write what is generated from the code: kinds, reference pages
 	@hack/generate
 
-lock: ## Pin the development environment anew, keeping versions that still fit; needs uv
+dist: ## Wheel and packaged chart into dist/
+	@rm -rf dist
+	@SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) hack/python -m hatchling build -t wheel -d dist
+	@"$$(hack/python -c 'from apostille_testbed import binaries; print(binaries.helm())')" package charts/apostille --destination dist
+
+lock: ## Pin the environments of development and of the image anew, keeping versions that still fit; needs uv
 	@uv pip compile -q pyproject.toml --all-extras --group dev --generate-hashes --no-annotate --no-header --universal -o locks/dev.txt
+	@uv pip compile -q pyproject.toml --extra controller --extra admission --extra cli --generate-hashes --no-annotate --no-header --universal -c locks/dev.txt -o locks/runtime.txt
 
 clean: ## Remove what tools left in the checkout; the cache stays
 	@rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist build out

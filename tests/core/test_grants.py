@@ -1,4 +1,4 @@
-"""Grants as literals in policies: complete, sharded without gap or overlap, the probe last."""
+"""Grants as literals in policies: complete, sharded without gap or overlap, each answering a probe."""
 
 from __future__ import annotations
 
@@ -12,7 +12,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from apostille.core import grants as made
-from apostille.core.grants import Grant, Protection, expected_warning, policies
+from apostille.core.grants import (
+    Grant,
+    Protection,
+    expected_warnings,
+    policies,
+    probe_names,
+    span,
+    warnings_of_policies,
+)
 from apostille.model.identity import ServiceAccount
 from builders import SETTINGS
 from properties import examples
@@ -44,12 +52,16 @@ def variable(policy: Document, name: str) -> Any:
 def bounds(policy: Document) -> tuple[str, str]:
     """The half-open range of namespaces of a shard; empty is open."""
     found = {c["name"]: c["expression"] for c in policy["spec"]["matchConditions"]}
-    return tuple(json.loads(found[name].split(" ")[-1]) if name in found else "" for name in ("from", "before"))  # type: ignore[return-value]
+    low, high = (
+        json.loads(found[name].split(" ")[-1].rstrip(")")) if name in found else "" for name in ("from", "before")
+    )
+    assert span(policy) == (low, high)
+    return low, high
 
 
-def test_nothing_protected_leaves_only_the_probe() -> None:
-    documents = policies([], [grant("a")], SETTINGS)
-    assert [d["metadata"]["name"] for d in documents] == ["apostille-probe", "apostille-probe"]
+def test_nothing_protected_leaves_nothing() -> None:
+    assert policies([], [grant("a")], SETTINGS) == []
+    assert expected_warnings([]) == frozenset()
 
 
 @pytest.mark.parametrize(
@@ -64,26 +76,70 @@ def test_the_mode_is_what_the_binding_does(mode: Any, actions: list[str]) -> Non
         f"apostille-tokens-{low}-0": actions,
         f"apostille-pods-{low}-0": actions,
         "apostille-debug": ["Deny"],
-        "apostille-probe": ["Warn"],
+        f"apostille-tokens-{low}-0-probe": ["Warn"],
+        f"apostille-pods-{low}-0-probe": ["Warn"],
+        "apostille-debug-probe": ["Warn"],
     }
 
 
-def test_a_binding_is_written_before_its_policy_and_the_probe_last() -> None:
+def test_a_policy_is_written_after_what_refuses_by_it_and_then_what_answers_for_it() -> None:
+    """An answer to a probe is to say that it refuses, too."""
     documents = policies([Protection(AUDIENCE, "Enforce")], [grant("a")], SETTINGS)
-    for first, second in zip(documents[::2], documents[1::2], strict=True):
-        assert first["kind"] == "ValidatingAdmissionPolicyBinding"
-        assert second["kind"] == "ValidatingAdmissionPolicy"
-        assert first["metadata"]["name"] == second["metadata"]["name"] == first["spec"]["policyName"]
-    assert documents[-1]["metadata"]["name"] == "apostille-probe"
+    for judging, answering, policy in zip(documents[::3], documents[1::3], documents[2::3], strict=True):
+        name = policy["metadata"]["name"]
+        assert (judging["kind"], answering["kind"], policy["kind"]) == (
+            "ValidatingAdmissionPolicyBinding", "ValidatingAdmissionPolicyBinding", "ValidatingAdmissionPolicy",
+        )  # fmt: skip
+        assert (judging["metadata"]["name"], answering["metadata"]["name"]) == (name, f"{name}-probe")
+        assert judging["spec"]["policyName"] == answering["spec"]["policyName"] == name
+        assert answering["spec"]["validationActions"] == ["Warn"]
 
 
-def test_the_probe_tells_any_change() -> None:
-    def told(*grants: Grant, mode: Any = "Enforce") -> str:
-        return expected_warning(policies([Protection(AUDIENCE, mode)], grants, SETTINGS))
+def test_only_the_probe_reaches_what_answers_and_never_what_refuses() -> None:
+    documents = policies([Protection(AUDIENCE, "Enforce")], [grant("a")], SETTINGS)
+    for judging, answering, _ in zip(documents[::3], documents[1::3], documents[2::3], strict=True):
+        (judged,) = judging["spec"]["matchResources"]["resourceRules"]
+        (asked,) = answering["spec"]["matchResources"]["resourceRules"]
+        assert "configmaps" not in judged["resources"]
+        assert asked["resources"] == ["configmaps"]
+        own = {"matchLabels": {"kubernetes.io/metadata.name": SETTINGS.own_namespace}}
+        assert answering["spec"]["matchResources"]["namespaceSelector"] == own
+
+
+def test_the_probes_tell_any_change() -> None:
+    def told(*grants: Grant, mode: Any = "Enforce") -> frozenset[str]:
+        return expected_warnings(policies([Protection(AUDIENCE, mode)], grants, SETTINGS))
 
     every = {told(), told(grant("a")), told(grant("b")), told(grant("a", seconds=900)), told(grant("a"), mode="Warn")}
     assert len(every) == 5
     assert told(grant("a"), grant("b")) == told(grant("b"), grant("a"))
+    assert warnings_of_policies([*told(grant("a")), "apostille: apostille-pods-0 abc in force"]) == told(grant("a"))
+
+
+def test_the_answers_to_one_probe_fit_into_one_answer() -> None:
+    """The API server puts a sentence before each and drops what is over 4,096 characters."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(made, "SHARD_CODE_POINTS", 1)
+        every = [
+            document
+            for mode, audience in (("Enforce", AUDIENCE), ("Warn", OTHER), ("Audit", "https://c"))
+            for document in policies(
+                [Protection(audience, mode)],  # type: ignore[arg-type]
+                [grant(f"n-{i:02}", audience=audience) for i in range(16)],
+                SETTINGS,
+            )
+        ]
+    by_probe: dict[str, int] = {}
+    for document in every:
+        if document["kind"] == "ValidatingAdmissionPolicy":
+            (condition,) = [c for c in document["spec"]["matchConditions"] if c["name"] == "probe"]
+            probe, name = condition["expression"].split('"')[1], document["metadata"]["name"]
+            sentence = f"Validation failed for ValidatingAdmissionPolicy '{name}' with binding '{name}-probe': "
+            length = len(sentence + document["spec"]["validations"][0]["message"])
+            assert length <= 256
+            by_probe[probe] = by_probe.get(probe, 0) + length
+    assert sorted(by_probe) == sorted(probe_names(every))
+    assert max(by_probe.values()) <= 4096
 
 
 def test_grants_stand_under_their_audiences_mode_only() -> None:
@@ -101,11 +157,10 @@ def test_grants_stand_under_their_audiences_mode_only() -> None:
 
 def test_system_namespaces_are_left_alone() -> None:
     for policy in policies([Protection(AUDIENCE, "Enforce")], [], SETTINGS):
-        if policy["kind"] == "ValidatingAdmissionPolicy" and policy["metadata"]["name"] != "apostille-probe":
+        if policy["kind"] == "ValidatingAdmissionPolicy":
             first = policy["spec"]["matchConditions"][0]["expression"]
-            assert (
-                first == '!(request.namespace in ["kube-system", "kube-public", "kube-node-lease", "apostille-system"])'
-            )
+            spared = '["kube-system", "kube-public", "kube-node-lease", "apostille-system"]'
+            assert first == f"request.resource.resource == 'configmaps' || (!(request.namespace in {spared}))"
 
 
 def test_a_namespace_with_a_policy_ends_nowhere_between_two_shards() -> None:

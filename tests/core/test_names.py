@@ -105,16 +105,9 @@ def test_generated_objects_are_called_like_this() -> None:
     """RBAC rules, alerts and runbooks name them."""
     protections = [Protection(f"https://{mode}.example", mode) for mode in ("Audit", "Warn", "Enforce")]
     documents = policies(protections, [], SETTINGS)  # type: ignore[arg-type]
-    assert sorted({document["metadata"]["name"] for document in documents}) == [
-        "apostille-debug",
-        "apostille-pods-audit-0",
-        "apostille-pods-enforce-0",
-        "apostille-pods-warn-0",
-        "apostille-probe",
-        "apostille-tokens-audit-0",
-        "apostille-tokens-enforce-0",
-        "apostille-tokens-warn-0",
-    ]
+    called = ["debug", *(f"{what}-{mode}-0" for what in ("tokens", "pods") for mode in ("audit", "warn", "enforce"))]
+    every = {f"apostille-{name}{end}" for name in called for end in ("", "-probe")}
+    assert {document["metadata"]["name"] for document in documents} == every
     configurations = [*selection(pairs("a/x"), pairs("a/y"), SETTINGS), kinds_webhooks(SETTINGS)]
     assert {c["metadata"]["name"]: [webhook["name"] for webhook in c["webhooks"]] for c in configurations} == {
         "apostille-pods-0": [

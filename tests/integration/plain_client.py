@@ -152,10 +152,10 @@ class PlainClient:
             answer = self.create(document)
             assert answer.ok or answer.code == 409, answer.message
 
-    def probe(self, namespace: str) -> tuple[str, ...]:
-        """The warnings of a dry run that creates the ConfigMap ``apostille-probe``."""
-        name = {"name": "apostille-probe", "namespace": namespace}
-        answer = self.create({"apiVersion": "v1", "kind": "ConfigMap", "metadata": name}, dry_run=True)
+    def probe(self, namespace: str, name: str = "apostille-probe") -> tuple[str, ...]:
+        """The warnings of a dry run that creates a ConfigMap of this name."""
+        metadata = {"name": name, "namespace": namespace}
+        answer = self.create({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata}, dry_run=True)
         assert answer.ok, answer.message
         return answer.warnings
 

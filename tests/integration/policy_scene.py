@@ -43,17 +43,19 @@ class PolicyScene:
         """Makes the API server hold exactly these; returns the seconds from the last write until they are in force."""
         before, self.documents = self.documents, grants.policies(protections, granted, SETTINGS)
         kept = {_identity(document) for document in self.documents}
-        *judging, probe_binding, probe = self.documents
-        for document in judging:
+        for document in self.documents:
             self.api.apply(document)
-        # The probe is the fence, also for what goes: it is written after the last deletion.
         for gone in before:
             if _identity(gone) not in kept:
                 self.api.delete(gone)
-        self.api.apply(probe_binding)
-        self.api.apply(probe)
-        expected = grants.expected_warning(self.documents)
-        return until(lambda: expected in " ".join(self.api.probe(OWN)), expected)
+        expected = grants.expected_warnings(self.documents)
+        asked = max(grants.probe_names(before), grants.probe_names(self.documents), key=len)
+        return until(lambda: self.answered(asked) == expected, f"{expected}")
+
+    def answered(self, probes: Sequence[str] = ("apostille-probe-0",)) -> frozenset[str]:
+        """What policies answer to these probes, without the API server's own words before it."""
+        warnings = [text for name in probes for text in self.api.probe(OWN, name)]
+        return grants.warnings_of_policies(text[text.find("apostille: ") :] for text in warnings)
 
     def clear(self) -> None:
         for document in self.documents:

@@ -60,17 +60,17 @@ def test_a_probe_of_older_documents_is_no_proof_of_newer_ones(scene: PolicyScene
 
     scene.write(PROTECTED, [])
 
-    answered = " ".join(scene.api.probe(OWN))
-    assert grants.expected_warning(older) in answered
-    assert grants.expected_warning(newer) not in answered
+    assert scene.answered() == grants.expected_warnings(older)
+    assert scene.answered() != grants.expected_warnings(newer)
 
 
 def test_only_the_probe_itself_is_answered(scene: PolicyScene) -> None:
     scene.write(PROTECTED, [])
     other = scene.namespace("not-ours")
-    config_map = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "apostille-probe", "namespace": other}}
+    where = {"name": "apostille-probe-0", "namespace": other}
+    config_map = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": where}
 
-    assert scene.api.probe(OWN)
+    assert scene.api.probe(OWN, "apostille-probe-0")
     assert not scene.api.create(config_map, dry_run=True).warnings
     config_map["metadata"] = {"name": "something-else", "namespace": OWN}
     assert not scene.api.create(config_map, dry_run=True).warnings

@@ -7,7 +7,6 @@ ever removed for its absence. Nothing here waits until it is in force: the probe
 
 from __future__ import annotations
 
-import json
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -77,16 +76,10 @@ class ClusterReconciler:
         write, remove_others = self._generated.write, self._generated.remove_others
         await write(documents.kinds, MANAGER)
         await remove_others(VALIDATING, {names.KINDS_WEBHOOKS})
-        # The probe of the policies is a fence: it is written after everything that it speaks for, deletions too.
-        fence = {names.PROBE}
-        for document in self._in_order(documents.policies, _span, _overlap):
-            if _name(document) not in fence:
-                await write(document, MANAGER)
+        for document in self._in_order(documents.policies, grants.span, _overlap):
+            await write(document, MANAGER)
         for kind in (POLICY_BINDING, POLICY):
             await remove_others(kind, {_name(document) for document in documents.policies if document["kind"] == kind})
-        for document in documents.policies:
-            if _name(document) in fence:
-                await write(document, MANAGER)
         self._tell()
         for document in self._in_order(documents.configurations, _pairs, _shared):
             await write(document, MANAGER)
@@ -176,16 +169,6 @@ def _pairs(configuration: Document) -> frozenset[ServiceAccount]:
 
 def _shared(one: frozenset[ServiceAccount], other: frozenset[ServiceAccount]) -> bool:
     return not one.isdisjoint(other)
-
-
-def _span(document: Document) -> tuple[str, str]:
-    """The half-open range of namespaces that a policy judges; an empty end is no end."""
-    ends = {"from": "", "before": ""}
-    for condition in (document.get("spec") or {}).get("matchConditions") or ():
-        if condition["name"] in ends:
-            _, quote, rest = condition["expression"].partition('"')
-            ends[condition["name"]] = json.loads(quote + rest)
-    return ends["from"], ends["before"]
 
 
 def _overlap(one: tuple[str, str], other: tuple[str, str]) -> bool:

@@ -78,7 +78,8 @@ class Declared:
         await self.listed.wait()
         while True:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._soon.wait(), LIST_SECONDS)
+                async with asyncio.timeout(LIST_SECONDS):
+                    await self._soon.wait()
                 await asyncio.sleep(SOON_SECONDS)
             self._soon.clear()
             try:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any, TypeVar
 
 from apostille.controller.state import State
 from apostille.core import grants, selection
@@ -18,6 +18,7 @@ from apostille.telemetry import metrics
 log = logging.getLogger(__name__)
 
 Document = Mapping[str, Any]
+Shown = TypeVar("Shown", str, frozenset[str])
 
 # Asked often while something is on its way, which takes a second or so; then with patience; else now and then.
 PAUSE, PATIENT_PAUSE, IDLE_PAUSE = 0.1, 2.0, 30.0
@@ -37,11 +38,13 @@ class Prober:
     ) -> None:
         self._client, self._state, self._changed = client, state, changed
         self._path = CONFIG_MAPS.path(namespace=own_namespace)
-        # By the warning that shows them, oldest first.
-        self._policies: dict[str, Desired] = {}
+        # By the warnings that show them, oldest first.
+        self._policies: dict[frozenset[str], Desired] = {}
         self._shards: dict[str, dict[str, Desired]] = {}
         self._seen: dict[str, Desired] = {}
         self._kinds: set[str] = set()
+        self._granted: frozenset[str] = frozenset()
+        self._names = grants.probe_names([])
         self._expected: frozenset[str] = frozenset()
         self._wake = asyncio.Event()
         self._asked = self._since = -HASTE_SECONDS
@@ -52,8 +55,10 @@ class Prober:
         self, policies: Sequence[Document], want: Desired, configurations: Sequence[Document], kinds: Document
     ) -> None:
         """These have been written; ``want`` is what the policies say."""
-        granted = grants.expected_warning(policies)
+        granted = grants.expected_warnings(policies)
         _note(self._policies, granted, want)
+        # Shards that there were before are asked about too, until the process ends: they must not answer any more.
+        self._names = max(self._names, grants.probe_names(policies), key=len)
         present = {str(document["metadata"]["name"]): document for document in configurations}
         for gone in set(self._shards) - set(present):
             del self._shards[gone]
@@ -65,15 +70,15 @@ class Prober:
                 bound, allowed = selection.selected(document)
                 _note(shard, shown, Desired(bound=bound, allowed=allowed))
         self._kinds = selection.expected_warnings([kinds])
-        expected = frozenset({granted, *selection.expected_warnings(configurations), *self._kinds})
-        if expected != self._expected:
-            self._expected, self._since = expected, _now()
+        expected = granted | selection.expected_warnings(configurations) | self._kinds
+        if (granted, expected) != (self._granted, self._expected):
+            self._granted, self._expected, self._since = granted, expected, _now()
             self._wake.set()
 
     def forget(self) -> None:
         """Nothing that was written counts any more."""
         self._policies, self._shards, self._seen = {}, {}, {}
-        self._kinds, self._expected = set(), frozenset()
+        self._kinds, self._granted, self._expected = set(), frozenset(), frozenset()
         self._take(InForce())
 
     async def reachable(self) -> bool:
@@ -95,28 +100,34 @@ class Prober:
                     pause = error.retry_after or PATIENT_PAUSE
                 else:
                     waited = _now() - self._since
-                    if not self._expected <= heard:
+                    if not self._expected <= heard or self._granted != grants.warnings_of_policies(heard):
                         pause = PAUSE if waited < HASTE_SECONDS else PATIENT_PAUSE
                     if pause == IDLE_PAUSE or waited >= HASTE_SECONDS:
                         self.looked.set()
             # While something is pending a new expectation need not wake anybody.
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), pause)
+                async with asyncio.timeout(pause):
+                    await self._wake.wait()
             self._wake.clear()
 
     async def _look(self) -> set[str]:
-        body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": names.PROBE}}
-        _, warnings = await self._client.create(self._path, body, dry_run=True)
+        heard = set().union(*await asyncio.gather(*(self._ask(name) for name in (names.PROBE, *self._names))))
         self._asked = _now()
-        heard = {
-            found for warning in warnings if (found := warning[warning.find("apostille:") :]).startswith("apostille:")
-        }
         self._observe(heard)
         return heard
 
+    async def _ask(self, name: str) -> set[str]:
+        body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}}
+        _, warnings = await self._client.create(self._path, body, dry_run=True)
+        # A policy's warning begins with the API server's own words.
+        return {
+            found for warning in warnings if (found := warning[warning.find("apostille:") :]).startswith("apostille:")
+        }
+
     def _observe(self, heard: set[str]) -> None:
         before = self._state.in_force
-        policies = _latest(self._policies, heard)
+        # All of them and no others: what is to go may still refuse.
+        policies = _latest(self._policies, {grants.warnings_of_policies(heard)})
         for name, shard in self._shards.items():
             if (found := _latest(shard, heard)) is not None:
                 self._seen[name] = found
@@ -141,12 +152,12 @@ class Prober:
             self._changed(before, after)
 
 
-def _note(history: dict[str, Desired], shown: str, content: Desired) -> None:
+def _note(history: dict[Shown, Desired], shown: Shown, content: Desired) -> None:
     history.pop(shown, None)
     history[shown] = content
 
 
-def _latest(history: dict[str, Desired], heard: set[str]) -> Desired | None:
+def _latest(history: dict[Shown, Desired], heard: Collection[Shown]) -> Desired | None:
     """The newest that was heard; what is older will not be heard again and is forgotten."""
     found = next((shown for shown in reversed(history) if shown in heard), None)
     if found is None:

@@ -273,7 +273,8 @@ class Controller:
                 self._everything()
             self._issuer_tried.set()
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._issuer_due.wait(), RETRY_SECONDS if reason else ISSUER_SECONDS)
+                async with asyncio.timeout(RETRY_SECONDS if reason else ISSUER_SECONDS):
+                    await self._issuer_due.wait()
 
 
 async def run(

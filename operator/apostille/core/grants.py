@@ -20,6 +20,12 @@ from apostille.model.identity import ServiceAccount
 from apostille.rules import catalogue
 
 SHARD_CODE_POINTS = 60_000
+# An answer carries 4,096 characters of warnings at most (kube-apiserver endpoints/filters/warning.go); a policy's takes
+# up to 180, and each shard has two in each of three modes.
+SHARDS_A_PROBE = 3
+# A probe creates a ConfigMap, as a dry run, which none of these policies judges otherwise.
+_IS_PROBE = "request.resource.resource == 'configmaps'"
+_PROBED = "apostille: policy "
 _ACTIONS: Mapping[Mode, list[str]] = {"Audit": ["Audit"], "Warn": ["Warn", "Audit"], "Enforce": ["Deny"]}
 
 Document = dict[str, Any]
@@ -49,7 +55,7 @@ class Protection:
 
 
 def policies(protections: Sequence[Protection], grants: Collection[Grant], settings: ClusterSettings) -> list[Document]:
-    """Policies and their bindings, in the order in which they are to be written; the probe comes last.
+    """Policies and their bindings, in the order in which they are to be written.
 
     Deterministic. An audience that no trust protects is not touched.
     """
@@ -63,25 +69,48 @@ def policies(protections: Sequence[Protection], grants: Collection[Grant], setti
         # By number, not by namespace: these names stand in RBAC rules, and no namespace can look like another shard.
         for number, (low, high, shard) in enumerate(_ranges(mine)):
             suffix = f"{mode.lower()}-{number}"
-            documents += _pair(f"tokens-{suffix}", _token_policy(under, shard, low, high, settings), mode, settings)
-            documents += _pair(f"pods-{suffix}", _pod_policy(under, shard, low, high, settings), mode, settings)
+            tokens, pods = (policy(under, shard, low, high, settings) for policy in (_token_policy, _pod_policy))
+            documents += _bound(f"tokens-{suffix}", tokens, mode, number, settings)
+            documents += _bound(f"pods-{suffix}", pods, mode, number, settings)
     if documents:
-        documents += _pair("debug", _ephemeral_policy(settings), "Enforce", settings)
-    digest = hashlib.sha256(json.dumps(documents, sort_keys=True).encode()).hexdigest()[:16]
-    return [*documents, *_probe(digest, settings)]
+        documents += _bound("debug", _ephemeral_policy(settings), "Enforce", 0, settings)
+    return documents
 
 
-def probe_warning(digest: str) -> str:
-    """What the API server answers to a probe once policies with this digest are in force."""
-    return f"apostille: grants {digest} in force"
+def probe_names(documents: Collection[Mapping[str, Any]]) -> list[str]:
+    """Names of the ConfigMaps whose dry runs are answered by these policies, and by any of as few shards."""
+    numbers = [int(number) for d in documents if (number := d["metadata"]["name"].rpartition("-")[2]).isdigit()]
+    return [_probe_name(number) for number in range(0, max(numbers, default=0) + 1, SHARDS_A_PROBE)]
 
 
-def expected_warning(documents: Iterable[Mapping[str, Any]]) -> str:
-    """The warning by which a probe shows that these documents are in force."""
-    probe = next(
-        d for d in documents if d["kind"] == "ValidatingAdmissionPolicy" and d["metadata"]["name"] == names.PROBE
-    )
-    return str(probe["spec"]["validations"][0]["message"])
+def span(policy: Mapping[str, Any]) -> tuple[str, str]:
+    """The half-open range of namespaces that a policy of these judges; an empty end is no end."""
+    ends = {"from": "", "before": ""}
+    for condition in (policy.get("spec") or {}).get("matchConditions") or ():
+        if condition["name"] in ends:
+            text = condition["expression"]
+            ends[condition["name"]], _ = json.JSONDecoder().raw_decode(text, text.index('"'))
+    return ends["from"], ends["before"]
+
+
+def _probe_name(shard: int) -> str:
+    return f"{names.PROBE}-{shard // SHARDS_A_PROBE}"
+
+
+def probe_warning(name: str, digest: str) -> str:
+    """What the API server answers to a probe once the policy ``name`` is in force as it was when it had this digest."""
+    return f"{_PROBED}{name} {digest}"
+
+
+def expected_warnings(documents: Iterable[Mapping[str, Any]]) -> frozenset[str]:
+    """The warnings of policies by which a probe shows that these documents, and no others, are in force."""
+    policies = (document for document in documents if document["kind"] == "ValidatingAdmissionPolicy")
+    return frozenset(str(policy["spec"]["validations"][0]["message"]) for policy in policies)
+
+
+def warnings_of_policies(warnings: Iterable[str]) -> frozenset[str]:
+    """Of the warnings that came with a probe, those of policies."""
+    return frozenset(warning for warning in warnings if warning.startswith(_PROBED))
 
 
 def _ranges(grants: Sequence[Grant]) -> list[tuple[str, str, list[Grant]]]:
@@ -100,23 +129,55 @@ def _ranges(grants: Sequence[Grant]) -> list[tuple[str, str, list[Grant]]]:
     return [(low, high, shard) for (low, shard), high in zip(cuts, ends, strict=True)]
 
 
-def _pair(name: str, spec: Document, mode: Mode, settings: ClusterSettings) -> list[Document]:
-    """Binding first: one without its policy does nothing, a policy in force without its binding would go unnoticed."""
-    full = names.POLICY_PREFIX + name if name != names.PROBE else name
+def _bound(name: str, spec: Document, mode: Mode, shard: int, settings: ClusterSettings) -> list[Document]:
+    """A policy after its bindings: one without its policy does nothing, a policy without its binding goes unnoticed.
+
+    Each answers a probe by itself, with a warning that carries its digest. A policy of its own for that, written last,
+    would not do: the API server reads policies one by one, compiling in between (kube-apiserver
+    pkg/admission/plugin/policy/generic/policy_source.go, calculatePolicyData), so that the last one may be in force a
+    second before the others. The second binding sees to it that a probe is warned and nothing else is touched.
+    """
+    full = names.POLICY_PREFIX + name
+    judged, asked = spec["matchConstraints"], _rule("configmaps", "CREATE")
+    digest = hashlib.sha256(json.dumps([spec, mode], sort_keys=True).encode()).hexdigest()[:12]
+    own = {"matchLabels": {"kubernetes.io/metadata.name": settings.own_namespace}}
+    probed = {
+        **spec,
+        "matchConstraints": {"resourceRules": [*judged["resourceRules"], *asked["resourceRules"]]},
+        "matchConditions": [
+            *({**one, "expression": f"{_IS_PROBE} || ({one['expression']})"} for one in spec["matchConditions"]),
+            {
+                "name": "probe",
+                "expression": f"!({_IS_PROBE}) || "
+                f"(request.dryRun == true && object.metadata.name == {cel_string(_probe_name(shard))})",
+            },
+        ],
+        "validations": [
+            {"expression": f"!({_IS_PROBE})", "message": probe_warning(name, digest)},
+            *({**one, "expression": f"{_IS_PROBE} || ({one['expression']})"} for one in spec["validations"]),
+        ],
+    }
     return [
-        {
-            "apiVersion": "admissionregistration.k8s.io/v1",
-            "kind": "ValidatingAdmissionPolicyBinding",
-            "metadata": metadata(full, settings),
-            "spec": {"policyName": full, "validationActions": _ACTIONS[mode]},
-        },
+        _binding(full, full, _ACTIONS[mode], judged, settings),
+        _binding(f"{full}-probe", full, ["Warn"], {**asked, "namespaceSelector": own}, settings),
         {
             "apiVersion": "admissionregistration.k8s.io/v1",
             "kind": "ValidatingAdmissionPolicy",
             "metadata": metadata(full, settings),
-            "spec": spec,
+            "spec": probed,
         },
     ]
+
+
+def _binding(
+    name: str, policy: str, actions: Sequence[str], resources: Document, settings: ClusterSettings
+) -> Document:
+    return {
+        "apiVersion": "admissionregistration.k8s.io/v1",
+        "kind": "ValidatingAdmissionPolicyBinding",
+        "metadata": metadata(name, settings),
+        "spec": {"policyName": policy, "validationActions": list(actions), "matchResources": resources},
+    }
 
 
 def _common(protections: Sequence[Protection], grants: Sequence[Grant]) -> list[Document]:
@@ -305,36 +366,3 @@ def _ephemeral_policy(settings: ClusterSettings) -> Document:
             )
         ],
     }
-
-
-def _probe(digest: str, settings: ClusterSettings) -> list[Document]:
-    """A fence: written last, so once it answers with its digest everything written before it is in force too.
-
-    One informer of the API server carries all policies, in the order of their writes, and one poll compiles them.
-    """
-    documents = _pair(
-        names.PROBE,
-        {
-            "failurePolicy": "Ignore",
-            "matchConstraints": {
-                "resourceRules": [
-                    {
-                        "apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["configmaps"],
-                        "scope": "Namespaced",
-                    }
-                ],
-                "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": settings.own_namespace}},
-            },
-            "matchConditions": [
-                {
-                    "name": "probe",
-                    "expression": f"request.dryRun == true && object.metadata.name == {cel_string(names.PROBE)}",
-                }
-            ],
-            "validations": [{"expression": "false", "message": probe_warning(digest)}],
-        },
-        "Enforce",
-        settings,
-    )  # fmt: skip
-    documents[0]["spec"]["validationActions"] = ["Warn"]
-    return documents

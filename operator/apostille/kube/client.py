@@ -135,10 +135,11 @@ class Client:
 
     async def watch(
         self, path: str, resource_version: str, *, seconds: int, silence: float, **parameters: str
-    ) -> AsyncIterator[Object]:
-        """Events until the server ends the watch. Raises ApiError, also for an ERROR event.
+    ) -> AsyncIterator[Object | None]:
+        """None when the server has taken it; then events until it ends the watch, or is silent for ``silence`` seconds.
 
-        Bookmarks are asked for: they come about once a minute, so ``silence`` seconds without any end it as well.
+        Raises ApiError, also for an ERROR event. Bookmarks are asked for; of a collection in which nothing happens they
+        may still not come (kube-apiserver sends none that are older than the list, and asks etcd for no newer).
         """
         query = {
             "watch": "true",
@@ -156,6 +157,7 @@ class Client:
                     if response.status == 401:
                         await asyncio.to_thread(self._connection.renew)
                     raise _error(response, await response.read())
+                yield None
                 buffer = bytearray()
                 async for chunk in response.content.iter_any():
                     buffer += chunk
@@ -167,6 +169,8 @@ class Client:
                             status = event.get("object") or {}
                             raise ApiError(status.get("code", 500), status.get("reason", ""), status.get("message", ""))
                         yield event
+        except aiohttp.SocketTimeoutError:
+            return
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             raise ApiError(0, "", f"watch of {path} broke off: {type(error).__name__}") from None
 

@@ -17,7 +17,8 @@ Changed = Callable[[Key, Any, Any], None]
 log = logging.getLogger(__name__)
 
 WATCH_SECONDS = 300
-# The API server sends a bookmark about once a minute (kube-apiserver bookmarkFrequency).
+# A busy collection has a bookmark about once a minute (kube-apiserver bookmarkFrequency). Where nothing came for longer
+# the connection may be dead: the watch goes on over a new one, from where it was.
 SILENCE_SECONDS = 90.0
 FIRST_BACKOFF, MAX_BACKOFF = 0.2, 5.0
 # A watch that lived this long was a good one: the next failure is not counted with those before it.
@@ -105,6 +106,8 @@ class Reflector(Generic[T]):
                 **self._parameters,
             ):
                 self._heard = _now()
+                if event is None:
+                    continue
                 raw = event["object"]
                 version = raw["metadata"]["resourceVersion"]
                 if event["type"] != "BOOKMARK":
