@@ -9,6 +9,8 @@ import time
 from collections.abc import Awaitable, Callable, Hashable
 from typing import Generic, TypeVar
 
+from apostille.kube.client import ApiError
+from apostille.kube.lease import LeaseLost
 from apostille.telemetry import metrics
 
 K = TypeVar("K", bound=Hashable)
@@ -98,6 +100,6 @@ class Queue(Generic[K]):
             "will be tried again",
             extra={"key": str(key), "seconds": round(wait, 1), "reason": f"{type(error).__name__}: {error}"},
             # What the API server refuses is known; anything else is our mistake and needs its place.
-            exc_info=None if hasattr(error, "code") else error,
+            exc_info=None if isinstance(error, ApiError | LeaseLost) else error,
         )
         return wait
