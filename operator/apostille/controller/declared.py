@@ -106,7 +106,10 @@ class Declared:
                 # The kind is gone, and with it all of its objects.
                 served, items, version = False, [], ""
             present = {(item["metadata"].get("namespace", ""), item["metadata"]["name"]) for item in items}
-            for key, known in self._state.absent(plural, present, int(version) if version else None):
+            absent = self._state.absent(plural, present, int(version) if version else None)
+            if absent is None:
+                continue  # two lists have overtaken each other
+            for key, known in absent:
                 self._missed[(plural, *key)] = known
                 if self._state.drop(plural, *key, known):
                     self._changed(plural, *key)

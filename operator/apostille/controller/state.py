@@ -55,6 +55,7 @@ class State:
         self.in_force = InForce()
         self._versions: dict[tuple[str, str, str], int] = {}
         self._gone: dict[tuple[str, str, str], int] = {}
+        self._listed: dict[str, int] = {}
         self._grants: dict[ServiceAccount, list[Grant]] = {}
         self._generation = 0
         self._view: tuple[int, View] | None = None
@@ -112,15 +113,19 @@ class State:
         self._versions.pop(key, None)
         return self._forget(key)
 
-    def absent(self, plural: str, present: Collection[Key], version: int | None) -> list[tuple[Key, int]]:
+    def absent(self, plural: str, present: Collection[Key], version: int | None) -> list[tuple[Key, int]] | None:
         """Objects, with the version they had, that a list of ``version`` does not have any more; None: of any.
 
-        What came later than the list is not missed by it.
+        What came later than the list is not missed by it. Returns None for a list that is older than the one before: it
+        must not be taken over, since what is remembered of the gone ends with a list.
         """
 
         def before(known: int) -> bool:
             return version is None or known <= version
 
+        if version is not None and version < self._listed.get(plural, -1):
+            return None
+        self._listed[plural] = version if version is not None else self._listed.get(plural, -1)
         self._gone = {key: gone for key, gone in self._gone.items() if key[0] != plural or not before(gone)}
         return [
             ((namespace, name), known)

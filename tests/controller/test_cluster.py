@@ -1,0 +1,310 @@
+"""The cluster objects: in a safe order, only where they deviate, never without an anchor, bound only where answered."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+from api_double import ApiDouble
+from apostille.controller.cluster import RESYNC_SECONDS, UNREACHABLE_RETRY, AnchorGone, ClusterReconciler
+from apostille.controller.generated import Generated
+from apostille.controller.state import State
+from apostille.core import grants, selection
+from apostille.kube.client import CLUSTER_ROLES, MUTATING, POLICIES, ApiError
+from apostille.model import names
+from apostille.model.identity import ServiceAccount
+from apostille.model.names import BINDING_PLURAL, TRUST_PLURAL
+from controller.declarations import ISSUER, OWN, SETTINGS, binding, trust
+from jumping_loop import in_no_time
+
+ANCHOR = CLUSTER_ROLES.path(names.ANCHOR)
+HOOK = MUTATING.path("apostille-pods-0")
+APP = ServiceAccount("a", "app")
+
+
+class Prober:
+    """Answers as a test says; remembers what it is to expect."""
+
+    def __init__(self) -> None:
+        self.reached, self.asked = True, 0
+        self.expected: list[Any] = []
+
+    async def reachable(self) -> bool:
+        self.asked += 1
+        return self.reached
+
+    def expect(self, policies: Any, want: Any, configurations: Any, kinds: Any) -> None:
+        self.expected.append(want)
+
+
+class Scene:
+    def __init__(self, api: ApiDouble) -> None:
+        self.api, self.state, self.prober = api, State(OWN), Prober()
+        self.state.set_issuer(ISSUER, "")
+        self.generated = Generated(api, OWN, lambda kind, name: None)  # type: ignore[arg-type]
+        self.cluster = ClusterReconciler(
+            api,
+            self.generated,
+            self.prober,
+            self.state,
+            SETTINGS,
+            lambda: api.requests.append(("TELL", "")),  # type: ignore[arg-type]
+        )
+        self._version = 1
+
+    def declare(self, *raws: dict[str, Any]) -> None:
+        for raw in raws:
+            self._version += 1
+            raw["metadata"]["resourceVersion"] = str(self._version)
+            self.state.put(TRUST_PLURAL if raw["kind"] == "FederationTrust" else BINDING_PLURAL, raw)
+
+    def writes(self) -> list[str]:
+        """What was written since the last look, in order."""
+        found = [
+            verb if verb == "TELL" else path.rpartition("/")[2]
+            for verb, path in self.api.requests
+            if verb in ("APPLY", "MERGE", "DELETE", "TELL")
+        ]
+        self.api.requests.clear()
+        return found
+
+    def bound(self) -> set[str]:
+        raw = self.api.objects.get(HOOK) or {}
+        return {f"{one.namespace}/{one.name}" for one in selection.selected(raw)[0]}
+
+
+@asynccontextmanager
+async def scene(api: ApiDouble | None = None) -> AsyncIterator[Scene]:
+    api = api or ApiDouble()
+    if ANCHOR not in api.objects:
+        api.put(ANCHOR, kind="ClusterRole", metadata={"uid": "anchor"})
+        api.objects[ANCHOR]["metadata"]["uid"] = "anchor"
+    made = Scene(api)
+    running = asyncio.create_task(made.generated.run())
+    await made.generated.synced()
+    await asyncio.sleep(0.1)
+    yield made
+    running.cancel()
+
+
+@in_no_time
+async def test_policies_first_then_the_pods_are_told_and_the_selection_last() -> None:
+    async with scene() as one:
+        one.declare(trust(), binding())
+        await one.cluster.reconcile()
+
+        written = one.writes()
+        assert written[0] == "apostille-kinds"
+        assert written[-2:] == ["TELL", "apostille-pods-0"]
+        assert set(written[1:-2]) >= {"apostille-tokens-enforce-0", "apostille-pods-enforce-0", "apostille-debug"}
+        assert one.bound() == {"a/app"}
+        assert one.prober.expected[-1] == one.state.desired()
+
+
+@in_no_time
+async def test_nothing_is_written_where_nothing_deviates_after_a_restart_either() -> None:
+    async with scene() as one:
+        one.declare(trust(), binding())
+        await one.cluster.reconcile()
+        one.writes()
+        for _ in range(3):
+            assert await one.cluster.reconcile() == RESYNC_SECONDS
+        assert one.writes() == ["TELL"] * 3
+        api = one.api
+    async with scene(api) as again:
+        again.declare(trust(), binding())
+        await again.cluster.reconcile()
+        assert again.writes() == ["TELL"]
+
+
+@in_no_time
+async def test_a_new_grant_costs_what_it_changes() -> None:
+    async with scene() as one:
+        one.declare(trust("t", ("a", "app"), ("a", "second")), binding())
+        await one.cluster.reconcile()
+        one.writes()
+        one.declare(binding("second", account="second"))
+        await one.cluster.reconcile()
+
+        assert one.writes() == ["apostille-tokens-enforce-0", "apostille-pods-enforce-0", "TELL", "apostille-pods-0"]
+
+
+@in_no_time
+async def test_an_addition_waits_for_the_endpoint_and_what_is_there_stays() -> None:
+    async with scene() as one:
+        one.declare(trust("t", ("a", "app"), ("a", "second")), binding())
+        await one.cluster.reconcile()
+        one.prober.reached = False
+        one.declare(binding("second", account="second"))
+
+        assert await one.cluster.reconcile() == UNREACHABLE_RETRY
+        assert one.bound() == {"a/app"}
+        # Not bound, but asked about: a living endpoint would inject it.
+        assert ServiceAccount("a", "second") in selection.selected(one.api.objects[HOOK])[1]
+
+        one.prober.reached = True
+        assert await one.cluster.reconcile() == RESYNC_SECONDS
+        assert one.bound() == {"a/app", "a/second"}
+
+
+@in_no_time
+async def test_what_an_earlier_process_bound_stays_bound() -> None:
+    async with scene() as one:
+        one.declare(trust(), binding())
+        await one.cluster.reconcile()
+        api = one.api
+    async with scene(api) as again:
+        again.prober.reached = False
+        again.declare(trust(), binding())
+        await again.cluster.reconcile()
+
+        assert again.bound() == {"a/app"}
+        assert again.prober.asked == 0
+
+
+@in_no_time
+async def test_the_endpoint_is_not_asked_for_where_nothing_is_added() -> None:
+    async with scene() as one:
+        one.declare(trust(), binding())
+        await one.cluster.reconcile()
+        asked = one.prober.asked
+        one.declare(binding(suspended=True, generation=2))
+        one.prober.reached = False
+        await one.cluster.reconcile()
+
+        assert one.prober.asked == asked
+        assert one.bound() == set()
+
+
+@in_no_time
+async def test_leftovers_go_at_the_first_look() -> None:
+    async with scene() as one:
+        one.declare(trust(), binding())
+        await one.cluster.reconcile()
+        api = one.api
+    async with scene(api) as again:
+        await again.cluster.reconcile()
+
+    left = [path.rpartition("/")[2] for path in api.objects]
+    assert left == [names.ANCHOR, "apostille-kinds"]
+
+
+@in_no_time
+async def test_a_policy_goes_after_what_refuses_by_it() -> None:
+    async with scene() as one:
+        one.declare(trust(), binding())
+        await one.cluster.reconcile()
+        one.writes()
+        for key, raw in list(one.state.trusts.items()):
+            one.state.drop(TRUST_PLURAL, "", key, 999)
+            assert raw.name == "t"
+        await one.cluster.reconcile()
+
+        gone = [path for path in one.writes() if "tokens" in path]
+        assert gone == ["apostille-tokens-enforce-0", "apostille-tokens-enforce-0-probe", "apostille-tokens-enforce-0"]
+
+
+@pytest.mark.parametrize("going", [False, True])
+@in_no_time
+async def test_nothing_is_written_without_an_anchor(going: bool) -> None:
+    async with scene() as one:
+        one.declare(trust(), binding())
+        if going:
+            one.api.objects[ANCHOR]["metadata"]["deletionTimestamp"] = "2027-01-01T00:00:00Z"
+        else:
+            del one.api.objects[ANCHOR]
+
+        with pytest.raises(AnchorGone):
+            await one.cluster.reconcile()
+        assert one.writes() == []
+
+
+@in_no_time
+async def test_another_anchor_owns_everything_anew() -> None:
+    async with scene() as one:
+        one.declare(trust(), binding())
+        await one.cluster.reconcile()
+        one.api.objects[ANCHOR]["metadata"]["uid"] = "another"
+        await one.cluster.reconcile()
+
+        owners = {
+            owner["uid"]
+            for path, raw in one.api.objects.items()
+            if path != ANCHOR
+            for owner in raw["metadata"]["ownerReferences"]
+        }
+        assert owners == {"another"}
+
+
+@in_no_time
+async def test_a_refused_write_is_raised_and_the_next_look_goes_on() -> None:
+    async with scene() as one:
+        one.declare(trust(), binding())
+
+        def refuse(verb: str, path: str) -> None:
+            if verb == "APPLY" and "apostille-pods-enforce-0" in path:
+                raise ApiError(500, "", "no")
+
+        one.api.fail = refuse
+        with pytest.raises(ApiError):
+            await one.cluster.reconcile()
+        assert HOOK not in one.api.objects  # what comes later in the order has not been done
+        assert one.prober.expected == []
+        one.api.fail = lambda verb, path: None
+        await one.cluster.reconcile()
+        assert one.bound() == {"a/app"}
+
+
+@pytest.mark.parametrize("rising", [True, False])
+@in_no_time
+async def test_a_namespace_that_moves_to_another_shard_is_never_in_neither(
+    monkeypatch: pytest.MonkeyPatch, rising: bool
+) -> None:
+    """Every state between two writes selects and judges each pair that is bound before and after."""
+    monkeypatch.setattr(selection, "SHARD_CODE_POINTS", 60)
+    monkeypatch.setattr(grants, "SHARD_CODE_POINTS", 60)
+    spaces = [f"ns-{letter}" for letter in "bdfhjl"]
+    more = [f"ns-{letter}" for letter in "acegik"]
+    first, then = (spaces, sorted([*spaces, *more])) if rising else (sorted([*spaces, *more]), spaces)
+    every = trust("t", *((space, "app") for space in sorted([*spaces, *more])))
+    async with scene() as one:
+        one.declare(every, *(binding(space, namespace=space) for space in first))
+        await one.cluster.reconcile()
+        states: list[tuple[set[str], set[str]]] = []
+
+        def look(verb: str, path: str) -> None:
+            if verb in ("APPLY", "DELETE"):
+                states.append((selected(one.api), judged(one.api, spaces)))
+
+        one.api.fail = look
+        for space in set(first) - set(then):
+            one.state.drop(BINDING_PLURAL, space, space, 999)
+        one.declare(*(binding(space, namespace=space) for space in then))
+        await one.cluster.reconcile()
+
+        assert len([path for path in one.api.objects if path.startswith(MUTATING.path())]) > 2
+        assert len(states) > 6
+        for found, guarded in states:
+            assert {f"{space}/app" for space in spaces} <= found
+            assert set(spaces) <= guarded
+
+
+def selected(api: ApiDouble) -> set[str]:
+    """Pairs that some configuration asks about."""
+    hooks = [raw for path, raw in api.objects.items() if path.startswith(MUTATING.path())]
+    pairs = [pair for raw in hooks for tier in selection.selected(raw) for pair in tier]
+    return {f"{pair.namespace}/{pair.name}" for pair in pairs}
+
+
+def judged(api: ApiDouble, spaces: list[str]) -> set[str]:
+    """Namespaces that some policy on tokens judges."""
+    found = set()
+    for path, raw in api.objects.items():
+        if path.startswith(POLICIES.path()) and "tokens" in path:
+            low, high = grants.span(raw)
+            found |= {space for space in spaces if low <= space and (not high or space < high)}
+    return found
