@@ -196,7 +196,7 @@ def test_a_namespace_deleted(world: World) -> None:
     until(lambda: (name, "app") not in world.selected()["Fail"], "nothing is bound there")
     until(lambda: world.conditions("federationtrusts", name).get("Ready") == "Ready", "the trust has no bindings")
     world.put(*namespace(name, "app"), workload("Pod", name))
-    assert not world.token(name)
+    until(lambda: not world.token(name), "and nothing granted")
 
     world.put(binding(name, name))
     until(lambda: world.in_force(name) or pending(world, name), "it is declared anew")

@@ -93,6 +93,7 @@ def test_an_error_in_a_watch_ends_nothing(world: World, between: Proxy) -> None:
 
 
 def test_errors_in_all_watches_at_once(world: World, between: Proxy) -> None:
+    until(lambda: len(between.watches()) >= 6, "all watches are open")
     assert between.inject(".", {"type": "ERROR", "object": NO_LEADER}) >= 6
 
     works(world)
