@@ -43,6 +43,8 @@ def test_the_one_that_stands_by_does_nothing(world: World) -> None:
 
     assert LEADING not in world.told(SECOND)
     assert world.process(SECOND).running
+    assert world.terminate(SECOND) == 0
+    assert world.process(CONTROLLER).running
 
 
 def test_after_a_kill_the_other_takes_over_when_the_lease_has_ended(world: World) -> None:

@@ -24,6 +24,8 @@ Shown = TypeVar("Shown", str, frozenset[str])
 PAUSE, PATIENT_PAUSE, IDLE_PAUSE = 0.1, 2.0, 30.0
 HASTE_SECONDS = 10.0
 FRESH_SECONDS = 1.0
+# What was written while nothing was heard; an API server that is found again has taken over the last of it.
+MAX_REMEMBERED = 64
 
 
 class Prober:
@@ -155,6 +157,8 @@ class Prober:
 def _note(history: dict[Shown, Desired], shown: Shown, content: Desired) -> None:
     history.pop(shown, None)
     history[shown] = content
+    while len(history) > MAX_REMEMBERED:
+        del history[next(iter(history))]
 
 
 def _latest(history: dict[Shown, Desired], heard: Collection[Shown]) -> Desired | None:

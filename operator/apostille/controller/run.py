@@ -297,9 +297,13 @@ async def run(
         lease = Lease(own, settings.own_namespace, CONTROLLER_LEASE, identity)
         async with Client(connection, before_write=lease.check) as client:
             controller = Controller(connection, client, lease, settings, service_account)
-            server = await health.serve(
-                metrics_host, metrics_port, controller.alive, controller.ready, controller.measure
-            )
+            try:
+                server = await health.serve(
+                    metrics_host, metrics_port, controller.alive, controller.ready, controller.measure
+                )
+            except OSError as taken:
+                where = f"{metrics_host} port {metrics_port}"
+                raise ConnectionError(f"cannot listen on {where}: {taken.strerror}; see --metrics-port") from None
             working, stopping = asyncio.create_task(controller.run()), asyncio.create_task(stop.wait())
             await asyncio.wait([working, stopping], return_when=asyncio.FIRST_COMPLETED)
             # First the lease, so that the next one starts at once: nothing is written without it.
