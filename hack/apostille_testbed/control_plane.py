@@ -59,10 +59,7 @@ class ControlPlane:
         """The API server's address; the same after a restart."""
 
     def _start(self) -> None:
-        ports = self._ports
-        self._launch(
-            "etcd", servers.etcd(binaries.etcd(), self.directory, ports["etcd"].number, ports["etcd-peer"].number)
-        )
+        self._start_etcd()
         certificates = self.directory / "pki"
         self.authority = pki.Authority(certificates, "ca")
         """Signs the certificates of this control plane; tests may have it sign more."""
@@ -180,6 +177,11 @@ class ControlPlane:
         self.stop_apiserver(grace)
         self.start_apiserver()
 
+    def restart_etcd(self) -> None:
+        """Kills etcd and starts it again on its port and data; the API server runs on and finds it again."""
+        self._processes["etcd"].kill()
+        self._start_etcd()
+
     def rotate_service_account_key(self, *, keep_old: bool = True, grace: float = 2.0) -> None:
         """Restarts the API server with a new signing key; old ones stay published, unless not ``keep_old``."""
         number = len(list((self.directory / "pki").glob("service-account-*.key")))
@@ -241,6 +243,10 @@ class ControlPlane:
             issuer=self.issuer,
             service_account_keys=self._service_account_keys,
         )
+
+    def _start_etcd(self) -> None:
+        client, peer = self._ports["etcd"].number, self._ports["etcd-peer"].number
+        self._launch("etcd", servers.etcd(binaries.etcd(), self.directory, client, peer))
 
     def _start_controller_manager(self) -> None:
         program = binaries.kubernetes("kube-controller-manager")

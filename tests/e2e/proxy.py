@@ -41,6 +41,8 @@ class Proxy:
     """Watches of these paths stay open and carry nothing more."""
     deaf: set[int] = field(default_factory=set)
     """Watches that carry nothing more, whatever else is said."""
+    swallowed: int = 0
+    """Lines of watches that were not passed on."""
     seen: list[tuple[str, str]] = field(default_factory=list)
     """Method and path of everything that came, in order."""
     _streams: dict[int, tuple[str, asyncio.Queue[bytes | None]]] = field(default_factory=dict)
@@ -73,9 +75,9 @@ class Proxy:
         """Ends the watches of a path."""
         return self._to_streams(re.compile(path), None)
 
-    def watches(self) -> set[int]:
+    def watches(self, path: str = ".") -> set[int]:
         """Those that are open."""
-        return set(self._streams)
+        return {number for number, (at, _) in list(self._streams.items()) if re.search(path, at)}
 
     def requests(self, method: str, path: str) -> int:
         """How many came."""
@@ -162,7 +164,9 @@ class Proxy:
         try:
             while (line := await queue.get()) is not None:
                 silent = self.silent is not None and self.silent.search(request.path)
-                if not silent and number not in self.deaf:
+                if silent or number in self.deaf:
+                    self.swallowed += 1
+                else:
                     await response.write(line)
         finally:
             reading.cancel()

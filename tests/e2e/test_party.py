@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 
 import pytest
@@ -64,7 +63,7 @@ def test_party_away_at_the_start_and_in_between(world: World, aws: AWSParty, nod
     pod["spec"]["containers"] = [{"name": "app", "image": "any", "command": ["python", "-c", ASK]}]
     world.put(pod)
 
-    time.sleep(3)  # it asks in vain: there is nothing to be seen that could be waited for
+    until(lambda: asks(world, node, name), "it asks in vain")
     assert "I am" not in said(node, name)
     aws.start()
     until(
@@ -84,6 +83,13 @@ def test_party_away_at_the_start_and_in_between(world: World, aws: AWSParty, nod
 def world(plane: ControlPlane) -> Iterator[World]:
     with World(plane) as world:
         yield world
+
+
+def asks(world: World, node: PodRunner, name: str) -> bool:
+    """The application says so; where it waits for the sidecar, that runs and is not ready."""
+    pod = world.get(f"/api/v1/namespaces/{name}/pods/app") or {}
+    sidecars = pod["status"].get("initContainerStatuses") or ()
+    return "not now" in said(node, name) or any("running" in one["state"] and not one["started"] for one in sidecars)
 
 
 def said(node: PodRunner, name: str) -> str:

@@ -123,6 +123,13 @@ def test_api_server_away_for_longer_than_a_lease(world: World) -> None:
     assert "Traceback" not in world.log(CONTROLLER)
 
 
+def test_etcd_killed(world: World) -> None:
+    with world.kubelet():
+        world.plane.restart_etcd()
+
+        world.settle(f"etcd-{secrets.token_hex(3)}")
+
+
 def test_etcd_hangs(world: World) -> None:
     """The API server answers with errors and time-outs for twenty seconds, as without a leader in etcd."""
     etcd = world.plane.describe()["processes"]["etcd"]

@@ -68,8 +68,9 @@ def test_a_watch_expires_and_what_ended_meanwhile_is_noticed(world: World, betwe
     world.settle(name)
     # Nothing comes through, then the watch is told that it is too late.
     between.silent = re.compile(KINDS)
+    before = between.swallowed
     world.remove(binding(name, name))
-    time.sleep(0.5)
+    until(lambda: between.swallowed > before, "the end of the binding has not come through")
     between.silent = None
     assert between.inject(KINDS, {"type": "ERROR", "object": GONE}) >= 2
 
@@ -82,9 +83,11 @@ def test_a_watch_expires_and_what_ended_meanwhile_is_noticed(world: World, betwe
 def test_an_error_in_a_watch_ends_nothing(world: World, between: Proxy) -> None:
     """`no leader` in the stream ends kopf for good, and in its own ways."""
     pid = world.process(CONTROLLER).pid
+    until(lambda: len(between.watches(KINDS)) == 2, "both kinds are watched")
     for _ in range(3):
-        until(lambda: between.inject(KINDS, {"type": "ERROR", "object": NO_LEADER}) >= 1, "there is a watch")
-        time.sleep(1)
+        before = between.watches(KINDS)
+        assert between.inject(KINDS, {"type": "ERROR", "object": NO_LEADER}) >= 1
+        until(lambda before=before: len(between.watches(KINDS) - before) == 2, "both kinds are watched anew")
 
     works(world)
 
