@@ -222,9 +222,12 @@ def test_after_a_kill_the_next_run_cleans_up_and_stops_by_itself(demo: Demo) -> 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL], ids=["ctrl-c", "kill-9"])
 def test_nothing_is_left_when_the_story_is_interrupted(demo: Demo, how: signal.Signals) -> None:
     running = demo.started()
+    # Held where it is meanwhile: on a slow machine the story would be over before the other has asked.
+    os.killpg(running.pid, signal.SIGSTOP)
     assert "demo is being told just now" in demo("up", code=1)
 
     os.killpg(running.pid, how)
+    os.killpg(running.pid, signal.SIGCONT)
     rest, _ = running.communicate(timeout=CEILING)
 
     assert running.returncode in (130, -how)
