@@ -1,4 +1,4 @@
-"""Schemas of the APIs that the chart speaks to, by version, as strict JSON Schema: small enough to be kept with the tests.
+"""Schemas of the APIs that the chart speaks to, by version, as strict JSON Schema, kept with the tests.
 
 Derived from published Go modules (Apache-2.0): ``api/openapi-spec/swagger.json`` of ``k8s.io/kubernetes``, and the
 CustomResourceDefinitions of the Prometheus operator and cert-manager. Descriptions are left out, and an object with
