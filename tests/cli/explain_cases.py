@@ -206,7 +206,7 @@ CASES: Mapping[str, Observed] = {
     ),
     "trusts-forbidden-not-found": observed(
         running(builders.pod()),
-        [_with(BINDING, status=status(("False", "TrustNotFound", "spec.trustRef.name: there is none"), accepted=False))],
+        [_with(BINDING, status=status(("False", "TrustNotFound", "spec.trustRef: there is none"), accepted=False))],
         None,
     ),
     "trusts-forbidden-suspended": observed(

@@ -23,9 +23,8 @@ LOG_LINES = 200
 
 async def observe(client: Client, namespace: str, pod: str, own_namespace: str) -> Observed:
     """Raises ApiError where pod or bindings cannot be read: nothing could be said without them."""
-    raw, (bindings, _) = await asyncio.gather(
-        client.get(PODS.path(pod, namespace=namespace)), client.list_all(BINDINGS.path(namespace=namespace))
-    )
+    raw = await client.get(PODS.path(pod, namespace=namespace))
+    bindings, _ = await client.list_all(BINDINGS.path(namespace=namespace))
     unread: dict[str, str] = {}
     trusts, events, log = await asyncio.gather(
         _trusts(client, bindings, unread),

@@ -17,7 +17,9 @@ from apostille.model.conditions import find
 from apostille.model.identity import ServiceAccount
 
 EXPIRY = timedelta(days=14)
-RESTRAINTS = ("apostille-restrain-controller", "apostille-restrain-prefixes", "apostille-restrain-webhooks")
+RESTRAINTS = ("apostille-restrain-controller", "apostille-restrain-prefixes")
+# Where webhooks are called at a Service: which one, only this policy holds.
+SERVICE_RESTRAINT = "apostille-restrain-webhooks"
 
 
 def own_probes(observed: Observed) -> set[str]:
@@ -146,7 +148,13 @@ def _generated(policy: Object) -> bool:
 def restraints_check(observed: Observed) -> Check:
     """The static policies of the chart that bind Apostille itself."""
     there = {str(one["metadata"]["name"]) for one in observed.policies}
-    if missing := [name for name in RESTRAINTS if name not in there]:
+    by_service = any(
+        "service" in (webhook.get("clientConfig") or {})
+        for configuration in observed.configurations
+        for webhook in configuration.get("webhooks") or ()
+    )
+    wanted = [*RESTRAINTS, *([SERVICE_RESTRAINT] if by_service else [])]
+    if missing := [name for name in wanted if name not in there]:
         return Check(
             "restraints", Level.WARN, f"missing: {', '.join(missing)}; Apostille's own rights are wider without them",
             f"helm upgrade apostille charts/apostille -n {observed.own_namespace}",

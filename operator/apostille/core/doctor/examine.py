@@ -50,7 +50,7 @@ def examine(observed: Observed, now: datetime) -> list[Check]:
         ("certificates", ["configurations"], lambda: certificates_check(observed, now)),
         ("selection", ["configurations", "trusts", "bindings", "heard"], lambda: selection_check(observed, world)),
         ("policies", ["policies", "heard"], lambda: policies_check(observed, world)),
-        ("restraints", ["policies"], lambda: restraints_check(observed)),
+        ("restraints", ["policies", "configurations"], lambda: restraints_check(observed)),
         ("trusts", ["trusts"], lambda: declared_check("trusts", observed.trusts)),
         ("bindings", ["bindings"], lambda: declared_check("bindings", observed.bindings)),
     ]
