@@ -15,9 +15,12 @@ from apostille.cli import options as common
 if TYPE_CHECKING:
     from apostille.core.doctor.check import Check
 
-EPILOG = (
-    "exit code: 0 nothing failed (there may be warnings); 1 a check failed, or no cluster was reached; 2 wrong usage"
-)
+EPILOG = "exit code: 0 nothing failed, there may be warnings; 1 a check failed or no cluster was reached; 2 wrong usage"
+EXAMPLES = """
+$ kubectl apostille doctor
+ok       api server    Kubernetes 1.37.2
+FAIL     controller    no controller leads: nothing that changes is followed. Fix: kubectl logs -n apostille-system …
+"""
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:

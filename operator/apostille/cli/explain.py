@@ -16,6 +16,14 @@ if TYPE_CHECKING:
     from apostille.core.explain.answer import Answer, Explanation
 
 EPILOG = "exit code: 0 the pod has all that is declared for it; 1 it has not, or could not be read; 2 wrong usage"
+EXAMPLES = """
+$ kubectl apostille explain pod reader-7c9 -n payments
+pod reader-7c9 of namespace payments runs as service account reader
+
+WorkloadBinding s3-reader: OlderThanBinding
+  the pod (2026-11-20T08:00:00Z) is older than the binding (2026-11-24T10:00:00Z), and what runs is not changed
+  change    kubectl rollout restart -n payments deployment/reader
+"""
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import json
 import sys
 from pathlib import Path
@@ -23,6 +22,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """0 when printed; 1 when there is nothing to print, with the reason."""
+    import asyncio
+
     from apostille.kube.client import CONFIG_MAPS, TRUSTS, ApiError, Client
     from apostille.kube.connection import Connection
     from apostille.model.conditions import find
