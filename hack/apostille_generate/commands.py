@@ -55,8 +55,8 @@ def _index() -> str:
 
     return (
         f"{NOTE}# Commands\n\n"
-        "`apostille COMMAND`, and where `kubectl-apostille` is on the PATH `kubectl apostille COMMAND`. Installed from a checkout by "
-        "`uv tool install '.[cli]'` or `pip install '.[cli]'`.\n\n"
+        "`apostille COMMAND`, and where `kubectl-apostille` is on the PATH `kubectl apostille COMMAND`. "
+        "Installed from a checkout by `uv tool install '.[cli]'` or `pip install '.[cli]'`.\n\n"
         + table(("Command", "What it does"), rows(name for name in COMMANDS if name not in PROCESSES))
         + "\nIn the cluster, run by the chart:\n\n"
         + table(("Command", "What it does"), rows(name for name in PROCESSES))
