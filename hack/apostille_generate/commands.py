@@ -25,7 +25,7 @@ def _page(name: str) -> str:
     command = import_module(f"apostille.cli.{name.replace('-', '_')}")
     parser = argparse.ArgumentParser(prog=f"apostille {name}", add_help=False)
     command.arguments(parser)
-    text = f"{NOTE}# apostille {name}\n\n{command.__doc__.strip()}\n"
+    text = f"{NOTE}# apostille {name}\n\n{(command.__doc__ or '').strip()}\n"
     if example := getattr(command, "EXAMPLES", ""):
         text += f"\n```console\n{example.strip()}\n```\n"
     text += "\n" + table(("Argument", "Default", ""), _rows(parser))

@@ -108,7 +108,7 @@ def admin(cluster: Cluster) -> Path:
         ("over", "Expired", "spec.validity.notAfter of WorkloadBinding over"),
         ("orphan", "TrustNotFound", "spec.trustRef.name of WorkloadBinding nobodys"),
         ("wrong", "WrongServiceAccount", "spec.serviceAccountName of the pod"),
-        ("elsewhere", "Refused", "spec.target.aws of WorkloadBinding other-account"),
+        ("elsewhere", "Refused", "spec.target.aws.roleARN of WorkloadBinding other-account"),
     ],
 )
 def test_each_pod_is_explained_with_the_line_to_change(
