@@ -5,6 +5,10 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from socket import socket
+
 USAGE = """Exchanges a pod's service-account tokens for short-lived credentials at relying parties.
 
 usage: apostille-exchange run --plan FILE [--state FILE] [--metrics-port N] --admission=JSON [--admission=JSON ...]
@@ -96,9 +100,21 @@ def _run(words: Sequence[str]) -> int:
     others += [serve.secret for admission in admissions for serve in admission.serves]
     if not all(path.startswith("/") for path in (*paths, *others)):
         raise _UsageError("run: every path of an admission must be absolute")
+    listeners = _listen({serve.port for admission in admissions for serve in admission.serves})
     from apostille_exchange.run import run
 
-    return run(options["--plan"][0], admissions, (options["--state"] or [""])[0], int(metrics_port))
+    return run(options["--plan"][0], admissions, (options["--state"] or [""])[0], int(metrics_port), listeners)
+
+
+def _listen(ports: set[int]) -> Sequence[socket]:
+    if not ports:
+        return ()
+    from apostille_exchange.endpoint.listen import bind
+
+    try:
+        return bind(ports)
+    except OSError:
+        return ()  # `run` says so, and tries again
 
 
 if __name__ == "__main__":

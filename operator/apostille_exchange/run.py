@@ -8,11 +8,13 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
+from socket import socket
 
 from apostille_exchange import errors, grants, messages
 from apostille_exchange.clock import Clock
 from apostille_exchange.deliver import files, hook
 from apostille_exchange.endpoint import secret
+from apostille_exchange.endpoint.listen import bind
 from apostille_exchange.endpoint.server import Route, Server, route_path
 from apostille_exchange.errors import ExchangeError
 from apostille_exchange.exchange import Post, Tell, exchange, revoke
@@ -177,14 +179,22 @@ class _StateFile:
         self._said = said
 
 
-def run(plan: str, admissions: Sequence[Admission], state: str = "", metrics_port: int = 0) -> int:
-    """Serves until SIGTERM or SIGINT; returns the exit code. Nothing else ends it."""
+def run(
+    plan: str,
+    admissions: Sequence[Admission],
+    state: str = "",
+    metrics_port: int = 0,
+    listeners: Sequence[socket] = (),
+) -> int:
+    """Serves until SIGTERM or SIGINT; returns the exit code. Nothing else ends it.
+
+    ``listeners`` are the endpoints', where their ports could be had already.
+    """
     # Blocked in every thread and waited for in this one: no handler that could run in the middle of something.
     signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
     clock = Clock()
     log = Log(clock)
-    endpoints = _Endpoints(admissions, clock, log)
-    endpoints.listen()
+    endpoints = _Endpoints(admissions, listeners, clock, log)
     exchanger = Exchanger(PlanFile(plan), admissions, clock, log, _post, _in_background)
     counted = _listen_metrics(metrics_port, exchanger, endpoints.counts, clock, log)
     state_file = _StateFile(state, log)
@@ -206,35 +216,33 @@ def run(plan: str, admissions: Sequence[Admission], state: str = "", metrics_por
 
 
 class _Endpoints:
-    """Listens first of all: whoever starts beside us finds somebody who says "not yet"."""
+    """A port that is taken is tried again with every look."""
 
-    def __init__(self, admissions: Iterable[Admission], clock: Clock, log: Log) -> None:
+    def __init__(self, admissions: Iterable[Admission], listeners: Sequence[socket], clock: Clock, log: Log) -> None:
         self._ports = {serve.port for admission in admissions for serve in admission.serves}
         self._clock, self._log = clock, log
+        self._listeners = listeners
         self._server: Server | None = None
-        self._serving = False
         self._told = False
         self.counts: dict[tuple[str, int], int] = {}
 
-    def listen(self) -> None:
-        """A port that is taken is tried again with every look."""
-        if self._server is not None or not self._ports:
-            return
+    def serve(self, exchanger: Exchanger) -> bool:
+        """Begins to answer as soon as it can; whether it does."""
+        if self._server is None and self._ports and self._listen():
+            self._server = Server(self._listeners, self._clock, self.counts)
+            self._server.start(exchanger.routes())
+        return self._server is not None
+
+    def _listen(self) -> bool:
         try:
-            self._server = Server(self._ports, self._clock, counts=self.counts)
+            self._listeners = self._listeners or bind(self._ports)
         except OSError as error:
             if not self._told:
                 detail = f"{', '.join(str(port) for port in sorted(self._ports))}: {error.strerror}"
                 self._log("error", "endpoint not served yet", reason="PortTaken", detail=detail)
             self._told = True
-
-    def serve(self, exchanger: Exchanger) -> bool:
-        """Begins to answer as soon as it can; whether it does."""
-        self.listen()
-        if self._server is not None and not self._serving:
-            self._server.start(exchanger.routes())
-            self._serving = True
-        return self._serving
+            return False
+        return True
 
     def close(self) -> None:
         """Returns when nothing is answered any more."""
@@ -249,7 +257,7 @@ def _listen_metrics(
         return None
     for host in ("::", "0.0.0.0"):  # noqa: S104 - what is counted is for a Prometheus outside the pod
         try:
-            made = Server([port], clock, host)
+            made = Server(bind([port], host), clock)
         except OSError as error:
             problem = error.strerror
             continue

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from apostille_exchange.endpoint.listen import bind
 from apostille_exchange.endpoint.server import IDLE, MOST_CONNECTIONS, Server
 from apostille_exchange.recipe import Output, Serve
 from exchange.scene import READER, WRITER, ended, recipe, refusal, started, token
@@ -34,7 +35,7 @@ class Endpoint:
 
     def start(self) -> None:
         """Listens and answers."""
-        self.server = self._server = Server([0], self.pod.clock)
+        self.server = self._server = Server(bind([0]), self.pod.clock)
         (self.port,) = self.server.ports
         self.server.start({self.port: self.pod.exchanger.routes()[0]})
 

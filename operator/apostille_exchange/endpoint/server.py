@@ -18,7 +18,6 @@ from apostille_exchange.endpoint import guard, shapes
 from apostille_exchange.endpoint.request import MAX_HEAD, Head, Malformed, read
 from apostille_exchange.endpoint.served import Served
 
-LOOPBACK = "127.0.0.1"
 MOST_CONNECTIONS = 128
 IDLE = 30.0  # seconds until a kept connection is closed
 HEAD_TIME = 5.0  # seconds until a request's head must be whole
@@ -52,16 +51,12 @@ class _Connection:
 
 
 class Server:
-    """Listens from the moment it is made. ``routes`` may come later: until then nothing is found."""
+    """Answers on ``listeners`` from `start` on."""
 
     def __init__(
-        self,
-        ports: Iterable[int],
-        clock: Clock,
-        host: str = LOOPBACK,
-        counts: dict[tuple[str, int], int] | None = None,
+        self, listeners: Iterable[socket.socket], clock: Clock, counts: dict[tuple[str, int], int] | None = None
     ) -> None:
-        """``counts`` takes up the replies by shape and status. Raises OSError where a port cannot be had."""
+        """``counts`` takes up the replies by shape and status."""
         self.counts = {} if counts is None else counts
         self.faults = 0
         self._clock = clock
@@ -70,15 +65,11 @@ class Server:
         self._poll = select.epoll()
         self._wake, self._woken = socket.socketpair()
         self._poll.register(self._woken, select.EPOLLIN)
-        self._listeners: dict[int, socket.socket] = {}
+        self._listeners = {listener.fileno(): listener for listener in listeners}
         self._connections: dict[int, _Connection] = {}
         self._ending = False
-        try:
-            for port in sorted(set(ports)):
-                self._listen(host, port)
-        except OSError:
-            self._clear()
-            raise
+        for listener in self._listeners.values():
+            self._poll.register(listener, select.EPOLLIN)
         self._thread = threading.Thread(target=self._run, name="endpoint", daemon=True)
 
     @property
@@ -100,15 +91,8 @@ class Server:
         self._wake.send(b"x")
         if self._thread.is_alive():
             self._thread.join(5)
-
-    def _listen(self, host: str, port: int) -> None:
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        listener = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self._listeners[listener.fileno()] = listener
-        listener.bind((host, port))
-        listener.listen(128)
-        self._poll.register(listener, select.EPOLLIN)
+        else:
+            self._clear()
 
     def _run(self) -> None:
         while not self._ending:
