@@ -34,6 +34,28 @@ def read(paths: Sequence[str], notes: list[str]) -> Iterator[tuple[str, bytes] |
                 yield _content(name)
 
 
+def wanted(names: Sequence[str], paths: Sequence[str]) -> list[str]:
+    """Of names of files under ``paths`` those that `read` would take; ``paths`` themselves may name files."""
+    charts = {os.path.dirname(name) for name in names if os.path.basename(name) == _CHART}
+    explicit = {os.path.normpath(path) for path in paths}
+    return [name for name in names if os.path.normpath(name) in explicit or _concerns(name, charts)]
+
+
+def _concerns(name: str, charts: set[str]) -> bool:
+    folder, base = os.path.split(name)
+    parts = folder.split("/") if folder else []
+    if any((part.startswith(".") and part not in (".", "..")) or part == "node_modules" for part in parts):
+        return False
+    above = ["/".join(parts[:i]) for i in range(len(parts) + 1)]
+    if any(one in charts and parts[len(one.split("/")) if one else 0 :][:1] == ["templates"] for one in above):
+        return False
+    return _named(base) and not (folder in charts and base.startswith("values"))
+
+
+def _named(base: str) -> bool:
+    return base.endswith(_SUFFIXES) and not base.startswith(".") and base != "values.schema.json"
+
+
 def _files(path: str, notes: list[str]) -> Iterator[str]:
     if not os.path.isdir(path):
         os.stat(path)
@@ -47,7 +69,7 @@ def _files(path: str, notes: list[str]) -> Iterator[str]:
             folders[:] = [one for one in folders if one != "templates"]
             names = [name for name in names if not name.startswith("values")]
         for name in sorted(names):
-            if name.endswith(_SUFFIXES) and not name.startswith(".") and name != "values.schema.json":
+            if _named(name):
                 yield os.path.join(folder, name)
     if charts:
         notes.append(

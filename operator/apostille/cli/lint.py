@@ -85,7 +85,7 @@ def run(options: argparse.Namespace) -> int:
         print(f"apostille: {error}", file=sys.stderr)
         return 2
     report = lint(files, Options(context, datetime.now(UTC).date(), options.namespace, live), notes)
-    fails = _fails(options.fail_on)
+    fails = fails_on(options.fail_on)
     print(_text(report, options.output, fails))
     if options.output not in ("text", "json", "yaml"):
         for note in report.notes:
@@ -103,7 +103,8 @@ def judge_context(options: argparse.Namespace, live: Issuer | None = None) -> An
     return Context(issuer, options.own_namespace, AddressPolicy.of(options.party_address))
 
 
-def _fails(on: str) -> Severity | None:
+def fails_on(on: str) -> Severity | None:
+    """The severity from which on findings count; None for never."""
     from apostille.model.finding import Severity
 
     return None if on == "never" else Severity(on)

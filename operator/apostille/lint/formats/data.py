@@ -11,7 +11,7 @@ from apostille.model.names import DOCS
 def data(report: Report) -> dict[str, Any]:
     """Plain values; suppressed findings are among them and say so."""
     return {
-        "findings": [_finding(result) for result in report.results],
+        "findings": [finding(result) for result in report.results],
         "problems": [
             {"file": one.file, "line": one.line, "column": one.column, "message": one.message}
             for one in report.problems
@@ -22,20 +22,21 @@ def data(report: Report) -> dict[str, Any]:
     }
 
 
-def _finding(result: Result) -> dict[str, Any]:
-    finding = result.finding
+def finding(result: Result) -> dict[str, Any]:
+    """One finding; it says so where it is suppressed."""
+    broken = result.finding
     made: dict[str, Any] = {
-        "rule": finding.rule.id,
-        "slug": finding.rule.slug,
+        "rule": broken.rule.id,
+        "slug": broken.rule.slug,
         "severity": str(result.severity),
         "file": result.file,
         "line": result.place.line,
         "column": result.place.column,
         "object": result.about,
-        "path": finding.path,
-        "message": finding.message,
-        "remedy": finding.remedy,
-        "help": f"{DOCS}/rules/{finding.rule.id}",
+        "path": broken.path,
+        "message": broken.message,
+        "remedy": broken.remedy,
+        "help": f"{DOCS}/rules/{broken.rule.id}",
     }
     if (suppressed := result.suppressed) is not None:
         made["suppressed"] = {"until": suppressed.until.isoformat(), "reason": suppressed.reason}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from apostille.lint.formats.lines import printable
 from apostille.lint.report import Report
 from apostille.model.finding import Severity
 
@@ -29,7 +30,7 @@ def github(report: Report) -> str:
 
 def _data(text: str) -> str:
     # actions/toolkit packages/core/src/command.ts, escapeData and escapeProperty
-    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+    return printable(text).replace("%", "%25")
 
 
 def _property(text: str) -> str:

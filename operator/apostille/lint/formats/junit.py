@@ -45,8 +45,9 @@ def junit(report: Report, fails: Severity | None) -> str:
 
 def _case(result: Result, failed: bool) -> str:
     finding = result.finding
-    name = f"{finding.rule.id} {result.about} {finding.path} (line {result.place.line})"
-    text = f"{finding.path}: {finding.message}. {finding.remedy}."
+    field = f"{finding.path}: " if finding.path else ""
+    name = f"{finding.rule.id} {result.about} {finding.path or 'object'} (line {result.place.line})"
+    text = f"{field}{finding.message}. {finding.remedy}."
     inside = f"<failure type={_quoted(finding.rule.slug)} message={_quoted(text)}/>" if failed else ""
     if not failed:
         inside = f"<system-out>{_escaped(text)}</system-out>"

@@ -16,7 +16,12 @@ def lines(report: Report) -> str:
     for problem in report.problems:
         told += [f"{problem.file}:{problem.line}:{problem.column}: error: {problem.message}", ""]
     told += [f"note: {note}" for note in report.notes]
-    return "\n".join([*told, _sum(report)])
+    return "\n".join(map(printable, [*told, _sum(report)]))
+
+
+def printable(text: str) -> str:
+    """Without what would act on a terminal instead of being shown; files hold anything."""
+    return "".join(c if c.isprintable() else "?" for c in text)
 
 
 def _finding(result: Result, texts: dict[str, list[str]]) -> list[str]:
@@ -32,7 +37,7 @@ def _finding(result: Result, texts: dict[str, list[str]]) -> list[str]:
 
 def _excerpt(text: str, line: int, column: int, width: int) -> list[str]:
     start = max(0, column - 1 - _BEFORE) if len(text) > _WIDEST else 0
-    shown = "".join(c if c.isprintable() else " " for c in text[start : start + _WIDEST])
+    shown = text[start : start + _WIDEST].replace("\t", " ")
     marked = min(width, max(1, len(shown) - (column - 1 - start)))
     margin = len(str(line))
     return [f"  {line} | {shown}", f"  {' ' * margin} | {' ' * (column - 1 - start)}{'^' * marked}"]
