@@ -33,7 +33,19 @@ MINIO = Source(
     answer=f"minio version DEVELOPMENT.{_MINIO}",
 )
 
-SOURCES = {"vault": VAULT, "minio": MINIO}
+HYDRA = Source(
+    module=GO / "hydra",
+    package="github.com/ory/hydra/v2",
+    version="v2.3.0",
+    variables=(("github.com/ory/hydra/v2/driver/config.Version", "v2.3.0"),),
+    ask=("version",),
+    answer="Version:    v2.3.0",
+    # Its only store that needs no server, in memory, is SQLite's C code.
+    tags="sqlite",
+    cgo=True,
+)
+
+SOURCES = {"vault": VAULT, "minio": MINIO, "hydra": HYDRA}
 
 _found: dict[str, Path] = {}
 
