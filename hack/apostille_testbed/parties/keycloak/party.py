@@ -71,6 +71,8 @@ class KeycloakParty(RealServer):
             "--optimized",
             # Nothing of a cluster: it would listen on every address.
             "--cache=local",
+            # Seconds between two readings of an issuer's keys; 10 by default, which tests would wait for.
+            "--spi-public-key-storage--infinispan--min-time-between-requests=1",
             f"--http-host={self.bind}",
             f"--https-port={self.port}",
             f"--https-certificate-file={self.certificate}",
@@ -140,10 +142,11 @@ class KeycloakParty(RealServer):
             if name not in names and not name.startswith("service-account-"):
                 self._must("DELETE", f"{path}/{quote(identity, safe='')}", None, name)
         for file, document in sorted(wanted.items()):
-            if (identity := have.get(document[key])) is None:
+            known = have.get(document[key])
+            if known is None:
                 self._must("POST", path, document, file)
             else:
-                self._must("PUT", f"{path}/{quote(identity, safe='')}", document, file)
+                self._must("PUT", f"{path}/{quote(known, safe='')}", document, file)
 
     def _link(self, root: str, users: Mapping[str, Any]) -> None:
         # A PUT of a user leaves its links alone.
