@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 from pathlib import Path
 
 from apostille.cli.controller import address_policy, process_arguments
@@ -23,6 +22,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Until SIGTERM."""
+    import asyncio
+
     from apostille.admission.server import serve
     from apostille.core.settings import InjectionSettings
     from apostille.kube.connection import Connection
