@@ -337,8 +337,8 @@ def test_defaults_are_visible_in_what_is_stored(stored: Any) -> None:
     assert made_trust == trust()["spec"] | {
         "issuer": {"type": "Cluster"},
         "enforcement": {"mode": "Audit", "force": False},
-        "ceilings": {"assertionSeconds": 3600, "sessionSeconds": 3600},
-        "configuration": {"mode": "Render"},
+        "ceilings": {"assertionSeconds": 3600, "sessionSeconds": 3600, "sessionWithinAssertion": False},
+        "configuration": {"mode": "Render", "formats": ["Native"]},
         "governance": {},
         "sharedAudience": False,
         "suspended": False,
