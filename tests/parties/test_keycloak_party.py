@@ -32,7 +32,7 @@ def test_a_client_is_authenticated_by_its_subjects_tokens_alone() -> None:
     assert client["attributes"] | {"jwt.credential.sub": READER, "jwt.credential.issuer": "kubernetes"} == dict(
         client["attributes"]
     )
-    assert client["attributes"]["access.token.lifespan"] == "900"
+    assert client["attributes"]["access.token.lifespan"] == "300"
     assert (client["serviceAccountsEnabled"], client["publicClient"], client["fullScopeAllowed"]) == (
         True,
         False,
@@ -196,5 +196,5 @@ def test_commands_and_resources_say_the_same() -> None:
     }
     client = document["keycloak_openid_client"]["payments-reader"]
     assert client["extra_config"]["jwt.credential.sub"] == READER
-    assert (client["access_token_lifespan"], client["full_scope_allowed"]) == ("3600", False)
+    assert (client["access_token_lifespan"], client["full_scope_allowed"]) == ("1200", False)
     assert document["keycloak_user"]["payments-reader"]["federated_identity"][0]["user_id"] == READER

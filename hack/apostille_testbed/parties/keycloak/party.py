@@ -125,6 +125,12 @@ class KeycloakParty(RealServer):
         form = {"grant_type": "client_credentials", "client_assertion_type": CLIENT_ASSERTION}
         return self.token(realm, {**form, "client_assertion": assertion, **more})
 
+    def introspect(self, realm: str, token: str, assertion: str) -> Answer:
+        """What it says of an access token (RFC 7662) to the client that the assertion authenticates."""
+        form = {"token": token, "client_assertion_type": CLIENT_ASSERTION, "client_assertion": assertion}
+        path = f"/realms/{realm}/protocol/openid-connect/token/introspect"
+        return _answer(self.request("POST", path, urlencode(form), _FORM))
+
     def admin(self, method: str, path: str, body: Any = None) -> Answer:
         """One request to ``/admin/PATH`` as the administrator."""
         if time.monotonic() > self._admin_until:
