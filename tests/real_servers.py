@@ -30,6 +30,7 @@ class World(Generic[Server]):
     server: Server
     issuer: Issuer
     cluster: ControlPlane
+    site: IssuerSite
 
     def token(self, audience: Any, subject: str = READER, **changes: Any) -> str:
         """A token of the issuer, with any fault."""
@@ -75,6 +76,6 @@ def world(name: Any, cluster: ControlPlane, directory: Path) -> Iterator[World[A
     site.start()
     try:
         with party(name, site=site) as server:
-            yield World(server, issuer, cluster)
+            yield World(server, issuer, cluster, site)
     finally:
         site.close()

@@ -17,7 +17,7 @@ from apostille_testbed.parties.programs import program
 from apostille_testbed.ports import ListenerPort
 from apostille_testbed.progress import Say
 
-START_SECONDS = 120.0
+START_SECONDS = 240.0
 
 
 @dataclass(frozen=True)

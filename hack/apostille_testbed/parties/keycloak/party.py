@@ -90,14 +90,17 @@ class KeycloakParty(RealServer):
         except (OSError, http.client.HTTPException):
             return False
 
-    def apply(self, realm: str, files: Mapping[str, str]) -> None:
+    def apply(self, realm: str, files: Mapping[str, str], *, address: str = "") -> None:
         """Applies rendered documents to a realm, which is made where it does not exist.
+
+        ``address`` is under which its clients know the server, where that is not `url`.
 
         ``identity-provider-ALIAS.json``, ``client-ID.json`` and ``user-NAME.json`` are bodies of the Admin REST API;
         what is not among them is deleted, but for what every realm has of its own. Raises KeycloakRefused.
         """
         if self.admin("GET", f"realms/{realm}").status == 404:
-            self._must("POST", "realms", {"realm": realm, "enabled": True}, realm)
+            attributes = {"frontendUrl": address} if address else {}
+            self._must("POST", "realms", {"realm": realm, "enabled": True, "attributes": attributes}, realm)
         root = f"realms/{realm}"
         documents = {name.removesuffix(".json"): json.loads(text) for name, text in files.items() if ".json" in name}
 
