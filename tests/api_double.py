@@ -57,7 +57,9 @@ class ApiDouble:
     async def list_all(self, path: str, **parameters: str) -> tuple[list[Object], str]:
         await self._arrive("LIST", path)
         items = [item for key, item in self.objects.items() if key.rpartition("/")[0] == path]
-        return copy.deepcopy(items), str(self.version)
+        # As an API server's: only the list says what they are.
+        bare = [{key: value for key, value in item.items() if key not in ("apiVersion", "kind")} for item in items]
+        return copy.deepcopy(bare), str(self.version)
 
     async def create(self, path: str, body: Mapping[str, Any], *, dry_run: bool = False) -> tuple[Object, list[str]]:
         await self._arrive("DRYRUN" if dry_run else "POST", path, body)

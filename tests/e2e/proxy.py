@@ -32,11 +32,22 @@ class Rule:
 
 
 @dataclass
+class Strike:
+    """Comes once: when the API server has done what was asked, and before whoever asked knows."""
+
+    method: str
+    path: re.Pattern[str]
+    act: Callable[[], None]
+    hit: threading.Event = field(default_factory=threading.Event)
+
+
+@dataclass
 class Proxy:
     """Passes everything on, but for what rules and switches say."""
 
     url: str = ""
     rules: list[Rule] = field(default_factory=list)
+    strikes: list[Strike] = field(default_factory=list)
     silent: re.Pattern[str] | None = None
     """Watches of these paths stay open and carry nothing more."""
     deaf: set[int] = field(default_factory=set)
@@ -65,6 +76,12 @@ class Proxy:
         rule.act = _hold
         self.rules.append(rule)
         return rule
+
+    def strike(self, method: str, path: str, act: Callable[[], None]) -> Strike:
+        """After the next of these requests was done, and before its answer goes back."""
+        made = Strike(method, re.compile(path), act)
+        self.strikes.append(made)
+        return made
 
     def inject(self, path: str, event: dict[str, Any]) -> int:
         """Sends an event of our own into the watches of a path; returns into how many."""
@@ -131,6 +148,11 @@ class Proxy:
             async with session.request(
                 request.method, server + request.path_qs, headers=headers, data=body or None, timeout=timeout
             ) as upstream:
+                for strike in [one for one in self.strikes if one.method == request.method]:
+                    if strike.path.search(request.path_qs) and upstream.status < 300:
+                        self.strikes.remove(strike)
+                        strike.act()
+                        strike.hit.set()
                 response = web.StreamResponse(status=upstream.status)
                 for key, value in upstream.headers.items():
                     if key.lower() not in HOP_BY_HOP - {"content-encoding"}:

@@ -21,3 +21,9 @@ WATCH_SILENCE = Gauge("apostille_watch_silence_seconds", "Seconds since the API 
 REACHABLE = Gauge(
     "apostille_admission_reachable", "1 when the API server was last seen to reach the admission endpoint"
 )
+CERTIFICATE_EXPIRY = Gauge(
+    "apostille_certificate_expiry_timestamp_seconds", "When the admission server's certificate ends, in Unix time"
+)
+CERTIFICATE_STEPS = Counter(
+    "apostille_certificate_steps", "Steps of the rotation of the admission server's certificate", ["step"]
+)  # step: install, prepare, switch, forget
