@@ -1,4 +1,4 @@
-"""A Service before several admission servers: new connections go to those that are ready, open ones stay where they are."""
+"""A Service before several admission servers: new connections go to who is ready, open ones stay where they are."""
 
 from __future__ import annotations
 

@@ -9,7 +9,6 @@ import ctypes
 import multiprocessing
 import os
 import signal
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 

@@ -141,13 +141,53 @@ def test_the_sidecars_pull_secret_is_made_where_it_is_asked_for() -> None:
     assert not [d for d in rendered() if d["metadata"]["name"] == "apostille-exchange-pull"]
 
 
-def test_a_certificate_of_ones_own_replaces_the_charts() -> None:
+def secrets(documents: list[dict[str, Any]], role: str) -> list[tuple[list[str], list[str]]]:
+    """Names and verbs of the rights on Secrets."""
+    rules = one(documents, "Role", role)["rules"]
+    return [(rule["resourceNames"], rule["verbs"]) for rule in rules if "secrets" in rule["resources"]]
+
+
+def test_the_certificate_is_nobody_elses_secret() -> None:
+    """The chart makes none; the controller applies it, by its name; replicas read it."""
+    documents = rendered()
+    own = [names.SERVING_SECRET]
+
+    assert not [d for d in documents if d["kind"] in ("Secret", "Certificate", "Issuer")]
+    assert secrets(documents, "apostille-controller") == [(own, ["get", "list", "watch", "create", "patch", "delete"])]
+    assert secrets(documents, "apostille-admission") == [(own, ["get", "list", "watch"])]
+    assert f"--certificate-seconds={90 * 86400}" in container(documents, "apostille-controller")["args"]
+    for name in ("apostille-admission", "apostille-controller"):
+        assert "volumes" not in one(documents, "Deployment", name)["spec"]["template"]["spec"]
+
+
+def test_a_certificate_that_somebody_else_keeps() -> None:
     documents = rendered("certificate.secretName=own")
 
-    assert not [d for d in documents if d["kind"] == "Secret"]
-    for name in ("apostille-admission", "apostille-controller"):
-        (volume,) = one(documents, "Deployment", name)["spec"]["template"]["spec"]["volumes"]
-        assert volume["secret"]["secretName"] == "own"
+    assert not [d for d in documents if d["kind"] in ("Secret", "Certificate", "Issuer")]
+    assert secrets(documents, "apostille-controller")[1] == (["own"], ["get", "list", "watch"])
+    assert "--certificate-source=own" in container(documents, "apostille-controller")["args"]
+    assert len(secrets(documents, "apostille-admission")) == 1
+
+
+def test_a_certificate_by_cert_manager() -> None:
+    """Its own authority, unless an issuer is named; what it issues is taken over by the controller."""
+    documents = rendered("certificate.mode=cert-manager")
+
+    issued = one(documents, "Certificate", "apostille-admission")["spec"]
+    assert issued["dnsNames"] == ["apostille-admission.apostille-system.svc"]
+    assert issued["issuerRef"] == {"group": "cert-manager.io", "kind": "Issuer", "name": "apostille-authority"}
+    assert one(documents, "Issuer", "apostille-authority")["spec"]["ca"]["secretName"] == "apostille-authority"
+    assert one(documents, "Certificate", "apostille-authority")["spec"]["isCA"] is True
+    assert f"--certificate-source={issued['secretName']}" in container(documents, "apostille-controller")["args"]
+    assert secrets(documents, "apostille-controller")[1][0] == [issued["secretName"]]
+
+    named = rendered(
+        "certificate.mode=cert-manager", "certificate.issuerRef.name=corporate",
+        "certificate.issuerRef.kind=ClusterIssuer", "certificate.issuerRef.group=cert-manager.io",
+    )  # fmt: skip
+    assert [d["metadata"]["name"] for d in named if d["kind"] in ("Issuer", "Certificate")] == ["apostille-admission"]
+    reference = one(named, "Certificate", "apostille-admission")["spec"]["issuerRef"]
+    assert reference == {"group": "cert-manager.io", "kind": "ClusterIssuer", "name": "corporate"}
 
 
 @pytest.mark.parametrize(
@@ -156,6 +196,7 @@ def test_a_certificate_of_ones_own_replaces_the_charts() -> None:
         ("image.tga=x", "tga"),
         ("exchange.image.digest=latest", "digest"),
         ("controller.replicas=many", "replicas"),
+        ("certificate.mode=helm", "mode"),
         ("exchange.pullSecret.namespaces={payments}", "dockerConfigJSON is not"),
     ],
 )

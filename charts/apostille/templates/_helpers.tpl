@@ -25,6 +25,11 @@ app.kubernetes.io/component: {{ .component }}
 {{- end -}}
 {{- end }}
 
+{{/* The Secret that the controller keeps; its ca.crt has every authority that is trusted. */}}
+{{- define "apostille.certificateSecret" -}}
+apostille-serving-certificate
+{{- end }}
+
 {{/* Who issues the certificate of the admission server: values of 0.1.0 (--reuse-values) do not say. */}}
 {{- define "apostille.certificateMode" -}}
 {{- .Values.certificate.mode | default "self" -}}

@@ -98,8 +98,8 @@ class Certificates:
     def bundle(self) -> str:
         """The caBundle of every webhook; empty where nothing is known that may be trusted."""
         secret = self._secret()
-        known = self._known(secret)
         trusted = certificates.must_trust(self._kept(secret), self._seen())
+        known = self._known(secret)
         return certificates.bundle([known[authority] for authority in trusted]) if trusted else ""
 
     async def advance(self, owner: Mapping[str, Any]) -> float:
@@ -155,6 +155,7 @@ class Certificates:
             "kind": "Secret",
             "metadata": {
                 "name": SERVING_SECRET,
+                "namespace": self._namespace,
                 "labels": {"app.kubernetes.io/managed-by": "apostille"},
                 "annotations": {SERVE_ANNOTATION: wanted.serving.leaf} if wanted.serving is not None else {},
                 "ownerReferences": [dict(owner)],
