@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from apostille.cli import render
+from apostille.parties.party import FORMATS
+
 KUBECONFIG = """
 apiVersion: v1
 kind: Config
@@ -33,11 +36,11 @@ def kubeconfig(tmp_path: Path) -> str:
 
 def test_help_lists_every_command_with_a_summary() -> None:
     shown = " ".join(run("--help").stdout.split())
-    for command in ("controller Runs", "admission Serves", "render Prints"):
+    for command in ("controller Runs", "admission Serves", "render Prints", "explain Says", "doctor Examines"):
         assert f" {command} " in shown
 
 
-@pytest.mark.parametrize("command", ["controller", "admission", "render"])
+@pytest.mark.parametrize("command", ["controller", "admission", "render", "explain", "doctor"])
 def test_every_option_has_its_help(command: str) -> None:
     done = run(command, "--help")
     assert done.returncode == 0
@@ -45,7 +48,8 @@ def test_every_option_has_its_help(command: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [[], ["rendr"], ["render"], ["admission", "--port=x"], ["controller", "--ca-bundle=x"]]
+    "arguments",
+    [[], ["rendr"], ["render"], ["admission", "--port=x"], ["controller", "--ca-bundle=x"], ["explain", "x"]],
 )
 def test_wrong_usage_is_exit_code_2(arguments: list[str]) -> None:
     done = run(*arguments)
@@ -87,3 +91,7 @@ def test_a_certificate_that_cannot_be_read_is_named(kubeconfig: str, tmp_path: P
 def test_half_a_certificate_is_refused(tmp_path: Path, kubeconfig: str) -> None:
     line = failure("admission", f"--certificate={tmp_path}/tls.crt", f"--kubeconfig={kubeconfig}")
     assert line == "apostille: --certificate and --key go together"
+
+
+def test_render_takes_every_form_that_parties_have() -> None:
+    assert (*FORMATS, "json") == render.FORMS

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 from pathlib import Path
 
 from apostille.cli.controller import address_policy, process_arguments
@@ -33,6 +32,8 @@ def run(options: argparse.Namespace) -> int:
     """Until SIGTERM."""
     if (options.certificate is None) != (options.key is None):
         raise SystemExit("apostille: --certificate and --key go together")
+    import asyncio
+
     from apostille.admission.certificates import Files, Secret
     from apostille.admission.server import serve
     from apostille.core.settings import InjectionSettings

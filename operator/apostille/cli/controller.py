@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import base64
-from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
     from apostille.core.settings import CertificateSettings
@@ -93,6 +90,9 @@ def address_policy(options: argparse.Namespace) -> AddressPolicy:
 
 def certificate_settings(options: argparse.Namespace) -> CertificateSettings:
     """Exits with a message when an address has no port."""
+    from datetime import timedelta
+    from urllib.parse import urlsplit
+
     from apostille.core.settings import CertificateSettings
 
     if options.admission_url:
@@ -115,6 +115,8 @@ def certificate_settings(options: argparse.Namespace) -> CertificateSettings:
 
 def run(options: argparse.Namespace) -> int:
     """Until SIGTERM; 1 when it does not lead any more."""
+    import asyncio
+
     from apostille.controller.run import run as run_controller
     from apostille.core.settings import ClusterSettings
     from apostille.kube.connection import Connection
