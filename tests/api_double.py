@@ -83,6 +83,9 @@ class ApiDouble:
         known = self.objects.get(base)
         if base != path and known is None:
             raise ApiError(404, "NotFound", f"{base} not found")
+        wanted = body["metadata"].get("resourceVersion")
+        if wanted is not None and (known is None or known["metadata"]["resourceVersion"] != wanted):
+            raise ApiError(409, "Conflict", "the object has been modified")
         merged = {**(known or {}), **copy.deepcopy(dict(body))}
         if known is not None and {**merged, "metadata": 0} == {**known, "metadata": 0}:
             return copy.deepcopy(known)

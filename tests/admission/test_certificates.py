@@ -73,6 +73,7 @@ async def serving(source: Files | Secret, client: Any = None) -> AsyncIterator[S
     listener, made = health.listen("::", 0), Serving()
     source.begin(made, client)
     following = asyncio.create_task(source.follow())
+    await source.there(made)
     accepting = await asyncio.start_server(lambda _, writer: writer.close(), sock=listener, ssl=made.context)
     async with accepting:
         yield Served(listener.getsockname()[1], made)
@@ -128,8 +129,9 @@ def secret(issued: trustme.LeafCert, named: str | None = None) -> dict[str, Any]
     }
 
 
-async def test_the_secret_is_followed_at_once(authority: trustme.CA) -> None:
+async def test_the_secret_is_followed_at_once(authority: trustme.CA, monkeypatch: pytest.MonkeyPatch) -> None:
     """Until there is one, probes get an answer, and nothing counts as served."""
+    monkeypatch.setattr(certificates, "FIRST_SECONDS", 0.05)
     api, first, second = ApiDouble(), authority.issue_cert("first.example"), authority.issue_cert("second.example")
     async with serving(Secret("own"), api) as served:
         placeholder = await served.shown()

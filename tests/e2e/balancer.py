@@ -37,15 +37,21 @@ class Balancer:
             self.connections += 1
             first = next(turns)
             candidates = [port for port in self.backends if port in self.ready]
-            for number in range(len(candidates)):
-                with contextlib.suppress(OSError):
-                    there = await asyncio.open_connection("127.0.0.1", candidates[(first + number) % len(candidates)])
-                    break
-            else:
-                writer.close()
-                return
-            with contextlib.suppress(asyncio.CancelledError):
-                await asyncio.gather(_pass(reader, there[1]), _pass(there[0], writer))
+            ends = [writer]
+            try:
+                for number in range(len(candidates)):
+                    with contextlib.suppress(OSError):
+                        there = await asyncio.open_connection(
+                            "127.0.0.1", candidates[(first + number) % len(candidates)]
+                        )
+                        ends.append(there[1])
+                        await asyncio.gather(_pass(reader, there[1]), _pass(there[0], writer))
+                        break
+            except asyncio.CancelledError:
+                pass  # the end of all of this
+            finally:
+                for end in ends:
+                    end.transport.abort()
 
         watching = asyncio.create_task(self._watch())
         server = await asyncio.start_server(accept, "127.0.0.1", self.port)
@@ -53,8 +59,11 @@ class Balancer:
         await stop.wait()
         watching.cancel()
         server.close()
-        for task in asyncio.all_tasks() - {asyncio.current_task()}:
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in others:
             task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
+        await asyncio.sleep(0.1)  # transports close in turns of the loop
 
 
 async def _pass(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -24,7 +24,7 @@ from apostille_testbed.processes import Process
 from e2e.balancer import Balancer, balancer
 from e2e.one_apply import trust, workload
 from e2e.quick_process import QuickProcess
-from e2e.world import ADMISSION_GROUP, World, until
+from e2e.world import ADMISSION_GROUP, SECOND, World, until, whole
 from integration.cluster import injected
 
 Json = dict[str, Any]
@@ -68,17 +68,19 @@ class Replicated(World):
         log = self._directory / f"{CONTROLLER}.log"
         log.parent.mkdir(parents=True, exist_ok=True)
         self._begun[CONTROLLER] = log.stat().st_size if log.exists() else 0
-        arguments = [
-            "controller", f"--admission-url={self.url}", "--identity=first",
-            *(f"--admission-replica=127.0.0.1:{port}" for port in self.ports.values()),
-            f"--certificate-seconds={self.lifetime}", f"--certificate-settle={self._settle}",
-            *([f"--certificate-source={self.source}"] if self.source else []),
-            "--metrics-host=127.0.0.1", f"--metrics-port={self._controller_port}", "--allow-loopback",
-            f"--kubeconfig={self._kubeconfig(CONTROLLER)}",
-        ]  # fmt: skip
+        arguments = [*self._arguments("first"), f"--metrics-port={self._controller_port}"]
         process = cast("Process", QuickProcess(arguments, log))
         self._running[CONTROLLER] = process
         return process
+
+    def _arguments(self, identity: str) -> list[str]:
+        return [
+            "controller", f"--admission-url={self.url}", f"--identity={identity}",
+            *(f"--admission-replica=127.0.0.1:{port}" for port in self.ports.values()),
+            f"--certificate-seconds={self.lifetime}", f"--certificate-settle={self._settle}",
+            *([f"--certificate-source={self.source}"] if self.source else []),
+            "--metrics-host=127.0.0.1", "--allow-loopback", f"--kubeconfig={self._kubeconfig(CONTROLLER)}",
+        ]  # fmt: skip
 
     def start_replica(self, name: str, *, wait: bool = True) -> Process:
         """Raises ProcessError."""
@@ -94,6 +96,36 @@ class Replicated(World):
 
     def _kubeconfig(self, account: str) -> Path:
         return super()._kubeconfig(ADMISSION if account.startswith(ADMISSION) else account)
+
+    def start_second(self) -> Process:
+        """Another controller, under a name of its own: it waits for the lease."""
+        log = self._directory / f"{SECOND}.log"
+        self._begun[SECOND] = log.stat().st_size if log.exists() else 0
+        arguments = [*self._arguments("second"), f"--metrics-port={self._second_port}"]
+        process = cast("Process", QuickProcess(arguments, log))
+        self._running[SECOND] = process
+        return process
+
+    def signal(self, name: str) -> None:
+        """SIGTERM, without waiting for what follows."""
+        os.kill(self.process(name).pid, signal.SIGTERM)
+
+    def ask(self, name: str, path: str) -> tuple[int, str]:
+        """Code and the header Connection of what a replica answers to a new connection; 0 when it does not."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        connection = http.client.HTTPSConnection("127.0.0.1", self.ports[name].number, context=context, timeout=5)
+        with contextlib.closing(connection):
+            try:
+                connection.request("GET", path)
+                answer = connection.getresponse()
+            except (OSError, http.client.HTTPException):
+                return 0, ""
+            return answer.status, answer.getheader("Connection") or ""
+
+    def settle_later(self, name: str) -> None:
+        """Declares the workload ``name``, without waiting until it is in force."""
+        self.put(*whole(name)[:-1])
 
     def leaf(self, name: str) -> str:
         """Digest of what a replica serves to a new handshake. Raises OSError."""

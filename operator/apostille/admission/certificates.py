@@ -24,6 +24,8 @@ from apostille.telemetry import metrics
 log = logging.getLogger(__name__)
 
 FILES_SECONDS = 10.0
+# How long a server that starts waits for a certificate before it answers probes with none.
+FIRST_SECONDS = 5.0
 
 
 class Serving:
@@ -63,6 +65,9 @@ class Source(Protocol):
     async def follow(self) -> None:
         """Takes what comes, until cancelled."""
 
+    async def there(self, serving: Serving) -> None:
+        """Returns when something can be served."""
+
 
 @dataclass
 class Files(Source):
@@ -90,6 +95,9 @@ class Files(Source):
             except (OSError, ValueError) as error:
                 log.warning("certificate not loaded", extra={"reason": str(error)})
 
+    async def there(self, serving: Serving) -> None:
+        """At once."""
+
     def _take(self) -> None:
         self._serving.take(self.certificate.read_text(errors="replace"), self.key.read_text(errors="replace"))
 
@@ -108,13 +116,21 @@ class Secret(Source):
     namespace: str
 
     def begin(self, serving: Serving, client: Client) -> None:
-        self._serving = serving
-        serving.pretend()
+        self._serving, self._taken = serving, asyncio.Event()
         path = SECRETS.path(namespace=self.namespace)
         self._copy: Reflector[dict[str, Any]] = Reflector(client, path, dict, self._heard, name=SERVING_SECRET)
 
     async def follow(self) -> None:
         await self._copy.run()
+
+    async def there(self, serving: Serving) -> None:
+        """When there is one, or will not be for a while: then probes get an answer, and nobody else comes."""
+        try:
+            async with asyncio.timeout(FIRST_SECONDS):
+                await self._taken.wait()
+        except TimeoutError:
+            if not serving.leaf:
+                serving.pretend()
 
     def _heard(self, key: Key, before: dict[str, Any] | None, after: dict[str, Any] | None) -> None:
         named = ((after or {"metadata": {}})["metadata"].get("annotations") or {}).get(SERVE_ANNOTATION)
@@ -126,6 +142,7 @@ class Secret(Source):
             if fingerprint(leaf) != named:
                 raise ValueError("it is not the certificate that the controller wrote")
             self._serving.take(leaf, private)
+            self._taken.set()
         except (binascii.Error, ValueError) as error:
             log.warning("certificate not taken", extra={"secret": SERVING_SECRET, "reason": str(error)})
 

@@ -187,6 +187,7 @@ async def serve(
         server = Server(declared, Waiting(client, declared), settings, serving)
         certificate.begin(serving, client)
         tasks = [asyncio.create_task(declared.run()), asyncio.create_task(certificate.follow())]
+        await certificate.there(serving)
         runner = web.AppRunner(server.application(), access_log=None, keepalive_timeout=KEEPALIVE_SECONDS)
         await runner.setup()
         await web.SockSite(runner, listen(host, port), ssl_context=serving.context).start()
