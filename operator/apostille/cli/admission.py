@@ -25,6 +25,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--lame-duck", metavar="SECONDS", type=float, default=10.0,
         help="how long it serves on after SIGTERM, without being ready (default: %(default)s)",
     )  # fmt: skip
+    parser.add_argument(
+        "--exchange-metrics-port", type=int, default=0, metavar="N", help="sidecars serve /metrics there (default: not)"
+    )
     parser.add_argument("--exchange-image", default="apostille-exchange:dev", help="image of the exchange sidecar")
 
 
@@ -44,7 +47,7 @@ def run(options: argparse.Namespace) -> int:
     asyncio.run(
         serve(
             Connection.load(options.kubeconfig),
-            InjectionSettings(exchange_image=options.exchange_image),
+            InjectionSettings(exchange_image=options.exchange_image, metrics_port=options.exchange_metrics_port),
             own_namespace=options.namespace,
             service_account=options.service_account,
             host=options.host,
