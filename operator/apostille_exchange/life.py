@@ -14,11 +14,11 @@ from apostille_exchange.clock import Clock
 from apostille_exchange.credential import Credential
 from apostille_exchange.deliver.stamp import Stamp
 from apostille_exchange.errors import ExchangeError
-from apostille_exchange.grants import Grant
+from apostille_exchange.grants.grant import Grant, Site
 from apostille_exchange.log import Log
 from apostille_exchange.order import Order, longest_life, order
 from apostille_exchange.outputs import Outputs
-from apostille_exchange.recipe import Admission, Recipe, RecipeError
+from apostille_exchange.recipe import Recipe, RecipeError
 from apostille_exchange.schedule import Backoff, Refresh
 
 
@@ -28,11 +28,14 @@ class Life:
     Raises RecipeError for an admission that asks for what this version does not have.
     """
 
-    def __init__(self, admission: Admission, grant: Grant, clock: Clock, log: Log) -> None:
+    def __init__(self, site: Site, grant: Grant, clock: Clock, log: Log) -> None:
+        admission = site.admission
+        grant.admit(admission)
         if admission.session_seconds < grant.shortest_seconds:
             raise RecipeError(
                 f"admission.sessionSeconds: {admission.grant} grants no less than {grant.shortest_seconds}"
             )
+        self.site = site
         self.admission = admission
         self.grant = grant
         self._outputs = Outputs(admission)
@@ -54,6 +57,10 @@ class Life:
         self._backoff = Backoff(clock)
         self._tried: assertion.Version | None = None
         self._waits: dict[int, Backoff] = {}
+
+    @property
+    def _keeps(self) -> bool:
+        return self.grant.renewable or self.grant.revocable
 
     def start(self) -> None:
         """Clears what a killed predecessor left half-written."""
@@ -112,7 +119,7 @@ class Life:
             self._busy = False
             self._backoff.succeeded()
             self._hold(stamp)
-            if self.grant.revocable:
+            if self._keeps:
                 before, self._credential = self._credential, credential
                 self._discard(before)
             return True
@@ -120,7 +127,7 @@ class Life:
     def renewable(self, wanted: Order) -> Credential | None:
         """The credential that is held for this order, where it can be renewed."""
         with self._lock:
-            if self._held is None or self._held.order != wanted.digest:
+            if not self.grant.renewable or self._held is None or self._held.order != wanted.digest:
                 return None
             return self._credential
 
@@ -209,7 +216,7 @@ class Life:
 
     def _left_behind(self) -> Credential | None:
         """The credential in the files of before a restart, where it can still be revoked."""
-        if not self.grant.revocable or (found := self._outputs.stamp()) is None or found.expires <= self._clock.time():
+        if not self._keeps or (found := self._outputs.stamp()) is None or found.expires <= self._clock.time():
             return None
         values = self._outputs.read()
         return Credential(values, found.expires, "", found.expires - found.issued) if values else None

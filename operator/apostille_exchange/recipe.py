@@ -41,9 +41,11 @@ class Output:
 class Admission:
     """What the pod was admitted for; immutable for the pod's life.
 
-    ``grant`` names a module of ``apostille_exchange.grants``; ``endpoint`` is the only URL an assertion is sent to;
-    ``ca`` is a PEM bundle or the path of one, empty for the system's; ``session_seconds`` is the ceiling of a
-    credential's life.
+    ``grant`` names a module of ``apostille_exchange.grants``; ``endpoint`` is the only URL an assertion is sent to,
+    ``endpoints`` are further ones by the grant's own names, for what follows (impersonation, revocation);
+    ``settings`` are the grant's own that a recipe cannot change; ``ca`` is a PEM bundle or the path of one, empty for
+    the system's; ``session_seconds`` is the ceiling of a credential's life; ``within_assertion``: neither may it
+    outlive the assertion.
     """
 
     binding: str
@@ -54,6 +56,9 @@ class Admission:
     outputs: tuple[Output, ...]
     session_seconds: int
     ca: str = ""
+    endpoints: Mapping[str, str] = field(default_factory=dict)
+    settings: Mapping[str, str] = field(default_factory=dict)
+    within_assertion: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +92,12 @@ def dumps_admission(admission: Admission) -> str:
     }
     if admission.ca:
         document["ca"] = admission.ca
+    if admission.endpoints:
+        document["endpoints"] = dict(sorted(admission.endpoints.items()))
+    if admission.settings:
+        document["settings"] = dict(sorted(admission.settings.items()))
+    if admission.within_assertion:
+        document["withinAssertion"] = True
     return _compact(document)
 
 
@@ -110,6 +121,9 @@ def loads_admission(text: str) -> Admission:
         ),
         session_seconds=_get(document, "sessionSeconds", int, "admission"),
         ca=_get(document, "ca", str, "admission", ""),
+        endpoints=_texts(document, "endpoints", "admission", {}),
+        settings=_texts(document, "settings", "admission", {}),
+        within_assertion=_get(document, "withinAssertion", bool, "admission", False),
     )
 
 
@@ -154,9 +168,7 @@ def loads(text: str) -> Plan:
         if _get(raw, "ended", bool, where, False):
             recipes[name] = Recipe(binding=name, ended=True)
             continue
-        parameters = _get(raw, "parameters", dict, where)
-        if not all(isinstance(value, str) for value in parameters.values()):
-            raise RecipeError(f"{where}.parameters: every value must be a string")
+        parameters = _texts(raw, "parameters", where)
         recipes[name] = Recipe(
             binding=name, parameters=parameters, session_seconds=_get(raw, "sessionSeconds", int, where)
         )
@@ -177,6 +189,13 @@ def _object(text: str, where: str) -> dict[str, Any]:
     if not isinstance(document, dict):
         raise RecipeError(f"{where}: must be a JSON object")
     return document
+
+
+def _texts(document: Any, key: str, where: str, default: Any = None) -> dict[str, str]:
+    found: dict[str, str] = _get(document, key, dict, where, default)
+    if not all(isinstance(value, str) for value in found.values()):
+        raise RecipeError(f"{where}.{key}: every value must be a string")
+    return found
 
 
 def _get(document: Any, key: str, kind: type, where: str, default: Any = None) -> Any:

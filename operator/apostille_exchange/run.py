@@ -8,10 +8,11 @@ import time
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from apostille_exchange import errors, grants, transport
+from apostille_exchange import errors, grants, messages, transport
 from apostille_exchange.clock import Clock
 from apostille_exchange.errors import ExchangeError
 from apostille_exchange.exchange import Post, exchange, revoke
+from apostille_exchange.grants.grant import Site
 from apostille_exchange.life import Life
 from apostille_exchange.log import Log
 from apostille_exchange.plan import PlanFile
@@ -36,19 +37,18 @@ class Exchanger:
         self._post = post
         self._start = start
         self._problem = ""
-        self._lives: dict[str, tuple[Life, transport.Endpoint]] = {}
+        self._lives: dict[str, Life] = {}
         self._admitted = {admission.binding for admission in admissions}
         for admission in admissions:
             try:
-                to = transport.endpoint(admission.endpoint)
-                life = Life(admission, grants.load(admission.grant), clock, log)
-            except (RecipeError, ValueError) as error:
+                life = Life(_site(admission), grants.load(admission.grant), clock, log)
+            except RecipeError as error:
                 # The others live on; this one never becomes ready, which is what the pod's author must see.
-                detail = str(error) if isinstance(error, RecipeError) else f"admission.endpoint: {error}"
-                log("error", "binding not served", binding=admission.binding, reason="AdmissionRefused", detail=detail)
+                refused = {"binding": admission.binding, "reason": "AdmissionRefused", "detail": str(error)}
+                log("error", "binding not served", **refused)
                 continue
             life.start()
-            self._lives[admission.binding] = (life, to)
+            self._lives[admission.binding] = life
 
     def tick(self) -> None:
         """One look at everything; starts the exchanges that are due."""
@@ -60,36 +60,36 @@ class Exchanger:
                 self._log(
                     "warning", "no plan yet; the last good one stays", reason="PlanUnreadable", detail=self._problem
                 )
-        for life, to in self._lives.values():
+        for life in self._lives.values():
             if (order := life.due()) is not None:
                 try:
-                    self._start(partial(exchange, life, order, to, self._post, self._clock, self._log))
+                    self._start(partial(exchange, life, order, self._post, self._clock, self._log))
                 except RuntimeError:  # no thread can be started now
                     life.failed(ExchangeError(errors.UNKNOWN))
         self._revoke()
 
     def close(self, wait: Callable[[float], object] = time.sleep) -> None:
         """Returns when no file is being written, and none will be, and what can be revoked is, or time is over."""
-        for life, _ in self._lives.values():
+        for life in self._lives.values():
             life.close()
         for _ in range(int(CLOSING / CLOSING_STEP)):
             self._revoke()
-            if not any(life.unfinished for life, _ in self._lives.values()):
+            if not any(life.unfinished for life in self._lives.values()):
                 return
             wait(CLOSING_STEP)
 
     def _revoke(self) -> None:
-        for life, to in self._lives.values():
+        for life in self._lives.values():
             for credential in life.discarded():
                 try:
-                    self._start(partial(revoke, life, credential, to, self._post, self._log))
+                    self._start(partial(revoke, life, credential, self._post, self._log))
                 except RuntimeError:
                     life.not_revoked(credential, ExchangeError(errors.UNKNOWN))
 
     def _follow(self, plan: Plan) -> None:
         for binding, recipe in plan.recipes.items():
             if binding in self._lives:
-                self._lives[binding][0].follow(recipe)
+                self._lives[binding].follow(recipe)
             elif binding not in self._admitted:
                 self._log(
                     "error",
@@ -99,13 +99,24 @@ class Exchanger:
                 )
 
 
+def _site(admission: Admission) -> Site:
+    read = {}
+    for name, url in {"": admission.endpoint, **admission.endpoints}.items():
+        try:
+            read[name] = messages.endpoint(url)
+        except ValueError as error:
+            where = f"admission.endpoints.{name}" if name else "admission.endpoint"
+            raise RecipeError(f"{where}: {error}") from None
+    return Site(admission, read.pop(""), read)
+
+
 def run(plan: str, admissions: Sequence[Admission]) -> int:
     """Serves until SIGTERM or SIGINT; returns the exit code. Nothing else ends it."""
     # Blocked in every thread and waited for in this one: no handler that could run in the middle of something.
     signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
     clock = Clock()
     log = Log(clock)
-    exchanger = Exchanger(PlanFile(plan), admissions, clock, log, transport.post_form, _in_background)
+    exchanger = Exchanger(PlanFile(plan), admissions, clock, log, transport.post, _in_background)
     while True:
         try:
             exchanger.tick()

@@ -88,6 +88,9 @@ def pod_plan(trust: FederationTrust, binding: WorkloadBinding) -> PodPlan:
             outputs=exchange.outputs,
             session_seconds=trust.spec.ceilings.session_seconds,
             ca=exchange.ca,
+            endpoints=exchange.endpoints,
+            settings=exchange.settings,
+            within_assertion=trust.spec.ceilings.session_within_assertion,
         )
         recipe = Recipe(binding.name, exchange.parameters, trust.spec.ceilings.session_seconds)
     else:

@@ -51,6 +51,13 @@ class Ceilings(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
     session_seconds: Annotated[
         Seconds, doc("sessionSeconds is the longest life of a credential at the relying party.", ge=900, le=43200)
     ] = 3600
+    session_within_assertion: Annotated[
+        bool,
+        doc(
+            "sessionWithinAssertion: the exchange sidecar asks for no credential, and takes none, that would outlive "
+            "the assertion it was granted for. An SDK that exchanges by itself is not bound by it."
+        ),
+    ] = False
 
 
 class Allow(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):

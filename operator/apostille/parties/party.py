@@ -65,9 +65,10 @@ class Delivered:
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """How the sidecar exchanges: what is frozen at admission (endpoint, outputs, CA) and what may follow (parameters).
+    """How the sidecar exchanges: what is frozen at admission, and what may follow live (``parameters``).
 
-    ``ca`` is PEM text, empty where the system's authorities decide.
+    ``ca`` is PEM text, empty where the system's authorities decide. ``endpoints`` are further ones and ``settings``
+    what a running pod's annotation cannot change, both by names of the grant.
     """
 
     grant: str
@@ -75,6 +76,8 @@ class Exchange:
     outputs: tuple[Output, ...]
     parameters: Mapping[str, str]
     ca: str = ""
+    endpoints: Mapping[str, str] = field(default_factory=dict)
+    settings: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
