@@ -87,7 +87,8 @@ class HCPParty(Judge):
 
     def _exchange(self, request: Request) -> Reply:
         name = request.path.removeprefix(_API).removesuffix(_EXCHANGE)
-        subject, audience, code, detail = "", (), "OK", ""
+        audience: tuple[str, ...] = ()
+        subject, code, detail = "", "OK", ""
         try:
             compact = _body(request)
             provider = self.providers.find(name)
