@@ -13,6 +13,7 @@ TOKEN_EXPIRED = "TokenExpired"  # noqa: S105 - a reason
 SIGNATURE_INVALID = "SignatureInvalid"
 KEY_UNAVAILABLE = "KeyUnavailable"
 TARGET_MISSING = "TargetMissing"
+NOT_PROPAGATED = "NotPropagated"
 RATE_LIMITED = "RateLimited"
 MISCONFIGURED = "Misconfigured"
 UNKNOWN = "Unknown"

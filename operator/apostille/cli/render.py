@@ -13,7 +13,11 @@ from typing import Any
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Options."""
     parser.add_argument("trust", help="name of a FederationTrust")
-    parser.add_argument("-o", "--output", default="native", choices=["native", "json"], help="default: %(default)s")
+    parser.add_argument(
+        "--format", default="native", choices=["native", "cli", "terraform"],
+        help="which documents, of those in the trust's spec.configuration.formats (default: %(default)s)",
+    )  # fmt: skip
+    parser.add_argument("-o", "--output", default="text", choices=["text", "json"], help="default: %(default)s")
     parser.add_argument("--directory", metavar="DIR", type=Path, help="write one file per document instead of printing")
     parser.add_argument("--kubeconfig", metavar="FILE")
     parser.add_argument(
@@ -27,6 +31,7 @@ def run(options: argparse.Namespace) -> int:
     from apostille.kube.connection import Connection
     from apostille.model.conditions import find
     from apostille.model.names import ACCESS_PREFIX
+    from apostille.parties.party import form_of
 
     async def read() -> tuple[dict[str, Any], dict[str, Any]]:
         async with Client(Connection.load(options.kubeconfig)) as client:
@@ -51,14 +56,28 @@ def run(options: argparse.Namespace) -> int:
         reason = configured.get("message") or "the controller has not looked at this trust yet"
         print(f"apostille: nothing is rendered for {options.trust}: {reason}", file=sys.stderr)
         return 1
+    files = {name: text for name, text in files.items() if form_of(name) == options.format}
+    if not files:
+        written = {"native": "Native", "cli": "CLI", "terraform": "Terraform"}[options.format]
+        print(
+            f"apostille: {options.trust} is not rendered as {options.format}: "
+            f"add {written} to its spec.configuration.formats", file=sys.stderr,
+        )  # fmt: skip
+        return 1
     if options.directory is not None:
         options.directory.mkdir(parents=True, exist_ok=True)
         for name, text in files.items():
             (options.directory / name).write_text(text)
+            if name.endswith(".sh"):
+                (options.directory / name).chmod(0o755)
             print(options.directory / name)
     elif options.output == "json":
-        print(json.dumps({name: json.loads(text) for name, text in files.items()}, indent=2))
+        print(json.dumps({name: _document(name, text) for name, text in files.items()}, indent=2))
     else:
         for name, text in files.items():
-            print(f"# {name}\n{text}")
+            print(f"# {name}\n{text}" if len(files) > 1 else text)
     return 0
+
+
+def _document(name: str, text: str) -> Any:
+    return json.loads(text) if name.endswith(".json") else text

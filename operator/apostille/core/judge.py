@@ -123,7 +123,7 @@ def _allowed(binding: WorkloadBinding, trust: FederationTrust, account: ServiceA
 
 def _target(binding: WorkloadBinding, trust: FederationTrust) -> Iterable[Finding]:
     party = trust.party
-    path = f"spec.target.{party.member}"
+    path = f"spec.target.{party.member}.{party.target_field}"
     target = target_of(binding.spec.target, party)
     if target is None:
         named = target_members(binding.spec.target)[0]

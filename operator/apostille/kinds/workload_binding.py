@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from msgspec import Struct, field
@@ -108,17 +109,24 @@ class WorkloadBinding(Struct, frozen=True):
     generation: int
     spec: WorkloadBindingSpec
     raw_status: dict[str, Any]
+    created: str = ""
 
     @property
     def service_accounts(self) -> tuple[ServiceAccount, ...]:
         """The pairs that it binds."""
         return tuple(ServiceAccount(self.namespace, name) for name in self.spec.subject.service_account_names)
 
-    def view(self, party: Party) -> BindingView:
-        """What a party sees; ``target`` is None where the binding names another party's."""
+    def view(self, party: Party, uids: Mapping[str, str] | None = None) -> BindingView:
+        """What a party sees; ``target`` is None where the binding names another party's.
+
+        With ``uids``, of service accounts by name, it is of those alone that have one.
+        """
+        names = self.spec.subject.service_account_names
         return BindingView(
             namespace=self.namespace,
             name=self.name,
-            service_accounts=self.spec.subject.service_account_names,
+            service_accounts=names if uids is None else tuple(name for name in names if name in uids),
             target=target_of(self.spec.target, party),
+            created=self.created,
+            uids=uids or {},
         )
