@@ -54,7 +54,7 @@ class Ceilings(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
     session_within_assertion: Annotated[
         bool,
         doc(
-            "sessionWithinAssertion: the exchange sidecar asks for no credential, and takes none, that would outlive "
+            "sessionWithinAssertion makes the exchange sidecar ask for no credential, and take none, that would outlive "
             "the assertion it was granted for. An SDK that exchanges by itself is not bound by it."
         ),
     ] = False
