@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from apostille.model.finding import Rule
 from apostille.parties.aws.party import AWS
+from apostille.parties.databricks.party import Databricks
+from apostille.parties.hcp.party import HCP
 from apostille.parties.minio.party import MinIO
 from apostille.parties.party import Party
+from apostille.parties.snowflake.party import Snowflake
 from apostille.parties.vault.party import Vault
 from apostille.rules.catalogue import GENERIC
 
-PARTIES: tuple[Party, ...] = (AWS(), MinIO(), Vault())
+PARTIES: tuple[Party, ...] = (AWS(), Databricks(), HCP(), MinIO(), Snowflake(), Vault())
 
 BY_NAME = {party.name: party for party in PARTIES}
 
