@@ -54,8 +54,8 @@ class Ceilings(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
     session_within_assertion: Annotated[
         bool,
         doc(
-            "sessionWithinAssertion makes the exchange sidecar ask for no credential, and take none, that would outlive "
-            "the assertion it was granted for. An SDK that exchanges by itself is not bound by it."
+            "sessionWithinAssertion makes the exchange sidecar ask for no credential, and take none, that would "
+            "outlive the assertion it was granted for. An SDK that exchanges by itself is not bound by it."
         ),
     ] = False
 
