@@ -290,7 +290,8 @@ def test_snowflake_authentication_policies(
     snowflake: World, methods: str, providers: str, issuers: str, admitted: bool
 ) -> None:
     snowflake.party.account.execute(
-        f"CREATE OR REPLACE AUTHENTICATION POLICY sec.policies.wif AUTHENTICATION_METHODS = ({methods})\n"
+        "CREATE AUTHENTICATION POLICY IF NOT EXISTS sec.policies.wif;\n"
+        f"ALTER AUTHENTICATION POLICY sec.policies.wif SET AUTHENTICATION_METHODS = ({methods})\n"
         f"  WORKLOAD_IDENTITY_POLICY = (ALLOWED_PROVIDERS = ({providers}) ALLOWED_OIDC_ISSUERS = ({issuers}));\n"
         "ALTER USER payments_reader SET AUTHENTICATION POLICY SEC.POLICIES.WIF FORCE;"
     )

@@ -36,10 +36,10 @@ MINIO = Source(
 BEXPR = Source(
     module=GO / "bexpr",
     package=".",
-    version="v0.1.17+1",
+    version="v0.1.17+2",
     variables=(),
     ask=("--version",),
-    answer="bexpr v0.1.17+1",
+    answer="bexpr v0.1.17+2",
 )
 """The evaluator of HCP's conditional-access statements, around HashiCorp's go-bexpr; twenty seconds to build."""
 

@@ -11,7 +11,7 @@ import (
 )
 
 // The testbed's name for what it built; changes with go.mod and with this file.
-const version = "bexpr v0.1.17+1"
+const version = "bexpr v0.1.17+2"
 
 type question struct {
 	Expression string         `json:"expression"`
@@ -37,7 +37,13 @@ func main() {
 	}
 }
 
-func judge(line []byte) answer {
+func judge(line []byte) (found answer) {
+	// The library panics on a claim that is null where a pattern is compared with it.
+	defer func() {
+		if cause := recover(); cause != nil {
+			found = answer{Error: fmt.Sprint(cause)}
+		}
+	}()
 	var asked question
 	if err := json.Unmarshal(line, &asked); err != nil {
 		return answer{Error: err.Error()}

@@ -106,7 +106,12 @@ class Account:
                 if policy not in self.policies or statement.properties:
                     raise SQLError(f"authentication policy {policy!r} does not exist")
                 self.users[name] = replace(self._user(name), policy=policy)
-            case ("CREATE", "OR", "REPLACE", "AUTHENTICATION", "POLICY", name):
+            case ("CREATE", "AUTHENTICATION", "POLICY", "IF", "NOT", "EXISTS", name):
+                if name not in self.policies:
+                    self._policy(name, statement.properties)
+            case ("ALTER", "AUTHENTICATION", "POLICY", name, "SET"):
+                if name not in self.policies:
+                    raise SQLError(f"authentication policy {name!r} does not exist")
                 self._policy(name, statement.properties)
             case _:
                 raise SQLError(f"this party does not run {' '.join(statement.verb)}")

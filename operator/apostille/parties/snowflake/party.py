@@ -106,8 +106,7 @@ class Snowflake:
         """The drivers' connections file, with a connection named default, and the same as variables."""
         connection = {
             "account": trust.settings.account,
-            # So that another user is never logged in as, whatever the account holds.
-            "user": binding.target.user,
+            # No user: the driver does not send it with a workload identity, issuer and subject say who it is.
             "authenticator": "WORKLOAD_IDENTITY",
             "workload_identity_provider": "OIDC",
             "token_file_path": paths.token,

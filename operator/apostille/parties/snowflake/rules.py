@@ -15,7 +15,7 @@ from apostille.rules import issuers, vendors
 
 TARGET_FORM = Rule(
     "SNO101", "SNOW-TARGET-FORM", Severity.BROKEN, "The target is not the name of a user",
-    "Write the user's name as SHOW USERS prints it: capitals, digits, _ and $",
+    "Write the user's name as SHOW USERS prints it: capitals, digits and _",
     "Snowflake turns a name that is not quoted into capitals. Two spellings would be one user.",
 )  # fmt: skip
 ACCOUNT = Rule(

@@ -12,8 +12,8 @@ from apostille.model.fields import doc
 # ORGANISATION-ACCOUNT, or a locator with its region and cloud (Snowflake "Account identifiers").
 ACCOUNT = "^[A-Za-z0-9]+([-_.][A-Za-z0-9]+)*$"
 # As Snowflake stores an identifier that was not quoted (Snowflake "Identifier requirements").
-IDENTIFIER = "^[A-Z_][A-Z0-9_$]{0,254}$"
-_QUALIFIED = "^[A-Z_][A-Z0-9_$]{0,254}([.][A-Z_][A-Z0-9_$]{0,254}){2}$"
+IDENTIFIER = "^[A-Z_][A-Z0-9_]{0,254}$"
+_QUALIFIED = "^[A-Z_][A-Z0-9_]{0,254}([.][A-Z_][A-Z0-9_]{0,254}){2}$"
 
 UserName = Annotated[str, Meta(pattern=IDENTIFIER, max_length=255)]
 
