@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from apostille_testbed.parties.aws import AWSParty
     from apostille_testbed.parties.databricks import DatabricksParty
     from apostille_testbed.parties.hcp import HCPParty
+    from apostille_testbed.parties.hydra.party import HydraParty
+    from apostille_testbed.parties.keycloak.party import KeycloakParty
     from apostille_testbed.parties.minio import MinIOParty
     from apostille_testbed.parties.snowflake import SnowflakeParty
     from apostille_testbed.parties.vault import VaultParty
@@ -56,6 +58,8 @@ _PARTIES = {
     "aws": "apostille_testbed.parties.aws:AWSParty",
     "databricks": "apostille_testbed.parties.databricks:DatabricksParty",
     "hcp": "apostille_testbed.parties.hcp:HCPParty",
+    "hydra": "apostille_testbed.parties.hydra.party:HydraParty",
+    "keycloak": "apostille_testbed.parties.keycloak.party:KeycloakParty",
     "minio": "apostille_testbed.parties.minio:MinIOParty",
     "snowflake": "apostille_testbed.parties.snowflake:SnowflakeParty",
     "vault": "apostille_testbed.parties.vault:VaultParty",
@@ -73,6 +77,10 @@ def party(name: Literal["aws"], **settings: Any) -> AbstractContextManager[AWSPa
 def party(name: Literal["databricks"], **settings: Any) -> AbstractContextManager[DatabricksParty]: ...
 @overload
 def party(name: Literal["hcp"], **settings: Any) -> AbstractContextManager[HCPParty]: ...
+@overload
+def party(name: Literal["hydra"], **settings: Any) -> AbstractContextManager[HydraParty]: ...
+@overload
+def party(name: Literal["keycloak"], **settings: Any) -> AbstractContextManager[KeycloakParty]: ...
 @overload
 def party(name: Literal["minio"], **settings: Any) -> AbstractContextManager[MinIOParty]: ...
 @overload
