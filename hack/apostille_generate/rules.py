@@ -15,13 +15,13 @@ _SEVERITY = {
     Severity.BROKEN: "broken: it could never work, so it is refused",
     Severity.WARN: "warn: it is taken, with a warning",
 }
-# What lints offline is told on its page once there is such a command.
 _WHERE = {
     "webhook": "on `kubectl apply` of a FederationTrust or WorkloadBinding, and in the condition `Accepted`",
     "policy": "in the API server, for token requests and pods, by ValidatingAdmissionPolicies",
-    "status": "over all bindings of a trust, in its condition `Configured`",
+    "status": "over all bindings of a trust and over the issuer, in the conditions `Configured` and `IssuerReady`",
+    "lint": "offline, over files: `apostille lint`",
 }
-_SHORT = {"webhook": "`kubectl apply`", "policy": "API server", "status": "status"}
+_SHORT = {"webhook": "`kubectl apply`", "policy": "API server", "status": "status", "lint": "lint"}
 
 
 def files(root: Path) -> dict[str, str]:

@@ -16,7 +16,9 @@ from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from apostille.admission.declared import Declared
+from apostille.admission.early import Early
 from apostille.admission.mutate import Mutate
+from apostille.admission.observe import Observe
 from apostille.admission.review import BadReview, answer, patience, request_of
 from apostille.admission.validate import Validate
 from apostille.admission.waiting import Waiting
@@ -25,6 +27,7 @@ from apostille.core.settings import InjectionSettings
 from apostille.kube.client import ApiError, Client
 from apostille.kube.connection import Connection
 from apostille.rules.addresses import AddressPolicy
+from apostille.rules.modes import Modes
 from apostille.telemetry import metrics
 from apostille.telemetry.health import listen
 
@@ -47,12 +50,14 @@ WAITING = "waiting for the issuer and the local copies of trusts and bindings"
 class Server:
     """Requests in, answers out; stateless but for the local copies."""
 
-    def __init__(self, declared: Declared, waiting: Waiting, settings: InjectionSettings) -> None:
+    def __init__(self, declared: Declared, waiting: Waiting, observe: Handler, settings: InjectionSettings) -> None:
         self._declared = declared
         self._stopping = False
         self._handlers: dict[str, Handler] = {
             "mutate": Mutate(declared, waiting, settings),
             "validate": Validate(declared, waiting),
+            "observe": observe,
+            "early": Early(declared, settings),
         }
 
     def application(self) -> web.Application:
@@ -61,6 +66,8 @@ class Server:
         application.router.add_post("/mutate", self._review("mutate"))
         application.router.add_post("/mutate/allowed", self._review("mutate"))
         application.router.add_post("/validate", self._review("validate"))
+        application.router.add_post("/observe", self._review("observe"))
+        application.router.add_post("/validate/pods", self._review("early"))
         application.router.add_post("/probe/{configuration}/{digest}", self._probe)
         application.router.add_get("/livez", self._livez)
         application.router.add_get("/readyz", self._readyz)
@@ -166,6 +173,7 @@ async def serve(
     certificate: Path,
     key: Path,
     addresses: AddressPolicy | None = None,
+    modes: Modes | None = None,
 ) -> None:
     """Runs until SIGTERM: then not ready, serving on for a while, then drained."""
     stop = asyncio.Event()
@@ -173,10 +181,12 @@ async def serve(
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     async with Client(connection) as client:
-        declared = Declared(client, own_namespace, service_account, addresses)
-        server = Server(declared, Waiting(client, declared), settings)
+        declared = Declared(client, own_namespace, service_account, addresses, modes)
+        observe = Observe(client, declared)
+        server = Server(declared, Waiting(client, declared), observe, settings)
         context = _served(certificate, key)
-        tasks = [asyncio.create_task(declared.run()), asyncio.create_task(_reload(context, certificate, key))]
+        running = (declared.run(), observe.run(), _reload(context, certificate, key))
+        tasks = [asyncio.create_task(one) for one in running]
         runner = web.AppRunner(server.application(), access_log=None, keepalive_timeout=KEEPALIVE_SECONDS)
         await runner.setup()
         await web.SockSite(runner, listen(host, port), ssl_context=context).start()

@@ -6,7 +6,7 @@ import argparse
 import asyncio
 from pathlib import Path
 
-from apostille.cli.controller import address_policy, process_arguments
+from apostille.cli.controller import address_policy, process_arguments, rule_modes
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -40,6 +40,7 @@ def run(options: argparse.Namespace) -> int:
             certificate=options.certificate,
             key=options.key,
             addresses=address_policy(options),
+            modes=rule_modes(options),
         )
     )
     return 0

@@ -20,6 +20,8 @@ from apostille.model.identity import ServiceAccount
 from apostille.rules import catalogue
 
 SHARD_CODE_POINTS = 60_000
+# An expression may have 100,000 code points (kube-apiserver pkg/apis/cel/config.go), here with some margin.
+MAX_CODE_POINTS, UNBOUNDED = 95_000, 1_000_000
 # An answer carries 4,096 characters of warnings at most (kube-apiserver endpoints/filters/warning.go); a policy's takes
 # up to 180, and each shard has two in each of three modes.
 SHARDS_A_PROBE = 3
@@ -77,6 +79,37 @@ def policies(protections: Sequence[Protection], grants: Collection[Grant], setti
     return documents
 
 
+def shards_needed(grants: Sequence[Grant]) -> int:
+    """How many policies of a sort these grants of one mode take, in order. A namespace stands in one of them: one with
+    more grants than a policy can hold counts as if no number sufficed.
+    """
+    ranges = _ranges(grants)
+    if any(sum(_cost(grant) for grant in shard) > MAX_CODE_POINTS for *_, shard in ranges):
+        return UNBOUNDED
+    return len(ranges)
+
+
+def granted(policy: Mapping[str, Any]) -> list[Grant]:
+    """The grants that stand in a policy that ``policies`` wrote; none in any other."""
+    found = []
+    for variable in (policy.get("spec") or {}).get("variables") or ():
+        if variable.get("name") == "grants":
+            for key, seconds in _literal(variable.get("expression", "")).items():
+                namespace, _, rest = key.partition("/")
+                name, _, audience = rest.partition("/")
+                if audience:
+                    found.append(Grant(ServiceAccount(namespace, name), audience, seconds))
+    return found
+
+
+def _literal(expression: str) -> dict[str, int]:
+    try:
+        read = json.loads(expression)
+    except ValueError:
+        return {}
+    return {key: seconds for key, seconds in read.items() if isinstance(seconds, int)} if isinstance(read, dict) else {}
+
+
 def probe_names(documents: Collection[Mapping[str, Any]]) -> list[str]:
     """Names of the ConfigMaps whose dry runs are answered by these policies, and by any of as few shards."""
     numbers = [int(number) for d in documents if (number := d["metadata"]["name"].rpartition("-")[2]).isdigit()]
@@ -118,7 +151,7 @@ def _ranges(grants: Sequence[Grant]) -> list[tuple[str, str, list[Grant]]]:
     cuts: list[tuple[str, list[Grant]]] = [("", [])]
     room, last = SHARD_CODE_POINTS, ""
     for grant in grants:
-        cost = len(grant.key) + 10
+        cost = _cost(grant)
         if room < cost and grant.account.namespace != last:
             cuts.append((grant.account.namespace, []))
             room = SHARD_CODE_POINTS
@@ -127,6 +160,10 @@ def _ranges(grants: Sequence[Grant]) -> list[tuple[str, str, list[Grant]]]:
         last = grant.account.namespace
     ends = [low for low, _ in cuts[1:]] + [""]
     return [(low, high, shard) for (low, shard), high in zip(cuts, ends, strict=True)]
+
+
+def _cost(grant: Grant) -> int:
+    return len(grant.key) + 10
 
 
 def _bound(name: str, spec: Document, mode: Mode, shard: int, settings: ClusterSettings) -> list[Document]:

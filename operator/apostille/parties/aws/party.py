@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from apostille.model.finding import Finding
 from apostille.model.identity import Issuer
 from apostille.parties.aws import evaluate as evaluation
-from apostille.parties.aws import policy, rules
+from apostille.parties.aws import foreign, policy, rules
 from apostille.parties.aws.settings import AWSTarget, AWSTrust
 from apostille.parties.party import (
     BindingView,
@@ -33,7 +33,7 @@ class AWS:
     Trust = AWSTrust
     Target = AWSTarget
     deliveries: Sequence[Delivery] = ("SDK", "Sidecar")
-    rules = rules.RULES
+    rules = (*rules.RULES, *foreign.RULES)
     # The default provider chain takes these before a web identity (botocore credentials order).
     static_credentials = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE")
 
@@ -64,11 +64,14 @@ class AWS:
     def findings(self, trust: TrustView, bindings: Sequence[BindingView], issuer: Issuer | None) -> Iterator[Finding]:
         """Audience and issuer, and of what would be rendered the names of roles and the sizes of policies."""
         yield from rules.audience(trust.audience, "spec.audience")
+        yield from rules.session(trust, "spec.ceilings.sessionSeconds")
         if issuer is not None:
             yield from rules.issuer_form(issuer, "spec.issuer")
             access = self.access(trust, bindings, issuer)
             yield from rules.role_names(access, "spec.allow")
             yield from rules.sizes(access, "spec.allow")
+            if bindings:
+                yield from (finding for finding in foreign.documents(access) if finding.rule is not rules.SESSION_LONG)
 
     def access(self, trust: TrustView, bindings: Sequence[BindingView], issuer: Issuer) -> policy.AWSAccess:
         """One provider for the cluster, and per role the union of the subjects that are bound to it."""
