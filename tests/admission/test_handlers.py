@@ -136,44 +136,59 @@ def template(spec: Json) -> Json:
     return {"spec": {"template": {"metadata": {}, "spec": spec}}}
 
 
-async def test_a_hand_made_volume_is_explained_at_its_place() -> None:
-    of = declared(Server(), raw_trust())
-    raw = pod(volumes=[{"name": "work", "emptyDir": {}}, volume(token(), token("https://else.example"))])
+ENFORCE: Json = {"enforcement": {"mode": "Enforce"}}
 
-    warnings = await told(of, "Pod", raw)
 
-    assert [warning.partition(": ")[0] for warning in warnings] == ["spec.volumes[1]"] * 2
-    assert [warning[-0:].partition(" [")[2][:6] for warning in warnings] == ["APO104", "APO501"]
-    job = {"spec": {"jobTemplate": {"spec": {"template": {"spec": raw["spec"]}}}}}
+async def test_a_hand_made_volume_in_a_template_is_explained_at_its_place() -> None:
+    of = declared(Server(), raw_trust(**ENFORCE))
+    spec = pod(volumes=[{"name": "work", "emptyDir": {}}, volume(token(), token("https://else.example"))])["spec"]
+
+    warnings = await told(of, "Deployment", template(spec))
+
+    assert [warning.partition(": ")[0] for warning in warnings] == ["spec.template.spec.volumes[1]"] * 2
+    assert [warning.partition(" [")[2][:6] for warning in warnings] == ["APO104", "APO501"]
+    job = {"spec": {"jobTemplate": {"spec": {"template": {"spec": spec}}}}}
     assert (await told(of, "CronJob", job))[0].startswith("spec.jobTemplate.spec.template.spec.volumes[1]: ")
-    assert await told(of, "Pod", pod(volumes=[volume(token("https://else.example"))])) == []
+    free = pod(volumes=[volume(token("https://else.example"))])["spec"]
+    assert await told(of, "Deployment", template(free)) == []
+
+
+async def test_under_audit_nobody_is_told_and_of_pods_the_policies_tell() -> None:
+    raw = pod(volumes=[volume(token())])
+    assert await told(declared(Server(), raw_trust()), "Deployment", template(raw["spec"])) == []
+    assert await told(declared(Server(), raw_trust(**ENFORCE)), "Pod", raw) == []
 
 
 async def test_of_a_granted_volume_only_what_is_wrong_is_told() -> None:
     binding = raw_binding()
-    wide = raw_trust(ceilings={"assertionSeconds": 7200})
+    wide = raw_trust(ceilings={"assertionSeconds": 7200}, **ENFORCE)
     of = declared(Server(wide, binding), wide, binding)
 
-    assert await told(of, "Pod", pod(volumes=[volume(token())])) == []
-    (extended,) = await told(of, "Pod", pod(volumes=[volume(token(seconds=3607))]))
+    def having(seconds: int) -> Json:
+        return template(pod(volumes=[volume(token(seconds=seconds))])["spec"])
+
+    assert await told(of, "StatefulSet", having(3600)) == []
+    (extended,) = await told(of, "StatefulSet", having(3607))
     assert "[APO303]" in extended
-    (long,) = await told(of, "Pod", pod(volumes=[volume(token(seconds=7201))]))
+    (long,) = await told(of, "StatefulSet", having(7201))
     assert "[APO503]" in long
 
 
 async def test_a_token_of_default_is_told() -> None:
-    of = declared(Server(), raw_trust())
+    of = declared(Server(), raw_trust(**ENFORCE))
     raw = pod(volumes=[volume(token())])
     del raw["spec"]["serviceAccountName"]
-    assert ["[APO202]" in text for text in await told(of, "Pod", raw)] == [True, False]
+    assert ["[APO202]" in text for text in await told(of, "Pod", raw)] == [True]
+    assert ["[APO202]" in text for text in await told(of, "Job", template(raw["spec"]))] == [True, False]
 
 
 async def test_a_spared_namespace_is_not_told() -> None:
-    spared = raw_trust() | {"status": {"foreignUsers": [{"namespace": "payments", "pods": 1}]}}
-    forced = raw_trust(enforcement={"mode": "Enforce", "force": True}) | {"status": spared["status"]}
-    raw = pod(volumes=[volume(token())])
-    assert await told(declared(Server(), spared), "Pod", raw) == []
-    assert len(await told(declared(Server(), forced), "Pod", raw)) == 1
+    status = {"status": {"foreignUsers": [{"namespace": "payments", "pods": 1}]}}
+    spared = raw_trust(**ENFORCE) | status
+    forced = raw_trust(enforcement={"mode": "Enforce", "force": True}) | status
+    raw = template(pod(volumes=[volume(token())])["spec"])
+    assert await told(declared(Server(), spared), "DaemonSet", raw) == []
+    assert len(await told(declared(Server(), forced), "DaemonSet", raw)) == 1
 
 
 async def test_a_template_of_a_bound_account_is_told_what_its_pods_will_be() -> None:

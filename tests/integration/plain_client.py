@@ -93,13 +93,13 @@ class PlainClient:
         groups: Sequence[str] = (),
         content_type: str = "application/json",
     ) -> Answer:
-        """One request. ``user`` and ``groups`` are impersonated."""
+        """One request; ``body`` as JSON, or as it is where it is bytes. ``user`` and ``groups`` are impersonated."""
         if self._connection is None:
             self._connection = http.client.HTTPSConnection(self._address, context=self._context, timeout=CEILING)
         connection = self._connection
         began = time.monotonic()
         try:
-            payload = None if body is None else json.dumps(body).encode()
+            payload = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
             connection.putrequest(method, path)
             for key, value in {**self._headers, "Content-Type": content_type, "Accept": "application/json"}.items():
                 connection.putheader(key, value)

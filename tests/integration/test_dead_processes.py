@@ -118,7 +118,8 @@ def test_nobody_waits_for_a_controller_that_is_not_there(alive: Installation, ou
     bound = ours.api.create(late)
     refused = _answer(ours, "writer")
     ours.declare(other)
-    warned = ours.api.create(ours.binding("later", trust=f"{ours.ns}-late"), dry_run=False)
+    later = ours.binding("later", trust=f"{ours.ns}-late", delivery={"mode": "Sidecar"})
+    warned = ours.api.create(later, dry_run=False)
 
     try:
         assert (bound.code, bound.warnings) == (201, ()), "its trust is in force"
@@ -136,7 +137,7 @@ def test_nobody_waits_for_a_controller_that_is_not_there(alive: Installation, ou
         )
         assert max(answer.seconds for answer in (bound, refused, warned)) < SLACK
     finally:
-        for document in (late, ours.binding("later"), other):
+        for document in (late, later, other):
             ours.delete(document)
 
 

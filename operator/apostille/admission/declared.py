@@ -125,9 +125,11 @@ class Declared:
         ]
 
     def guard(self, bound: Iterable[ResolvedBinding]) -> Guard:
-        """What policies say to the service account of these live bindings."""
+        """What policies say, to their users, to the service account of these live bindings: not what Audit records."""
         protections: dict[str, Protection] = {}
         for trust in self.trusts:
+            if trust.spec.enforcement.mode == "Audit":
+                continue
             users = [] if trust.spec.enforcement.force else trust.raw_status.get("foreignUsers") or []
             spared = {str(user["namespace"]) for user in users}
             if (known := protections.get(trust.audience)) is not None:

@@ -31,7 +31,7 @@ class Early:
         spec = pod.get("spec") or {}
         account = ServiceAccount(namespace, spec.get("serviceAccountName") or "default")
         bound = await self._declared.bound_to(account)
-        findings = first_of_each(self._declared.guard(bound).early(namespace, spec, path))
+        findings = first_of_each(self._declared.guard(bound).early(namespace, spec, path, of_template=kind != "Pod"))
         warnings = [as_warning(finding) for finding in findings]
         if kind != "Pod":
             plans = [pod_plan(one.trust.trust, one.binding) for one in bound if one.trust is not None]

@@ -7,9 +7,9 @@ import sys
 from collections.abc import Sequence
 
 from apostille import __version__
-from apostille.cli import admission, controller, render
+from apostille.cli import admission, controller, release, render, revoke
 
-COMMANDS = (controller, admission, render)
+COMMANDS = (controller, admission, render, release, revoke)
 
 
 def parser() -> argparse.ArgumentParser:

@@ -75,7 +75,13 @@ def policies(protections: Sequence[Protection], grants: Collection[Grant], setti
             documents += _bound(f"tokens-{suffix}", tokens, mode, number, settings)
             documents += _bound(f"pods-{suffix}", pods, mode, number, settings)
     if documents:
-        documents += _bound("debug", _ephemeral_policy(settings), "Enforce", 0, settings)
+        documents += _bound(
+            "debug",
+            _ephemeral_policy([p for p in protections if p.mode == "Enforce"], settings),
+            "Enforce",
+            0,
+            settings,
+        )
     return documents
 
 
@@ -100,6 +106,21 @@ def granted(policy: Mapping[str, Any]) -> list[Grant]:
                 if audience:
                     found.append(Grant(ServiceAccount(namespace, name), audience, seconds))
     return found
+
+
+def without(policy: Mapping[str, Any], accounts: Collection[ServiceAccount], audience: str) -> list[Document] | None:
+    """The variables of a policy without these grants; None where it has none of them."""
+    here = granted(policy)
+    keep = [grant for grant in here if grant.account not in accounts or grant.audience != audience]
+    if len(keep) == len(here):
+        return None
+    variables = policy["spec"]["variables"]
+    return [{**one, "expression": _map(keep)} if one["name"] == "grants" else dict(one) for one in variables]
+
+
+def _map(grants: Sequence[Grant]) -> str:
+    literal = ", ".join(f"{cel_string(grant.key)}: {grant.seconds}" for grant in grants)
+    return f"{{{literal}}}" if grants else "{'': 0}"
 
 
 def _literal(expression: str) -> dict[str, int]:
@@ -219,11 +240,10 @@ def _binding(
 
 def _common(protections: Sequence[Protection], grants: Sequence[Grant]) -> list[Document]:
     spared = [f"{namespace} {p.audience}" for p in protections for namespace in p.spared]
-    literal = ", ".join(f"{cel_string(grant.key)}: {grant.seconds}" for grant in grants)
     return [
         {"name": "guarded", "expression": cel_list(p.audience for p in protections)},
         {"name": "spared", "expression": cel_list(spared)},
-        {"name": "grants", "expression": f"{{{literal}}}" if grants else "{'': 0}"},
+        {"name": "grants", "expression": _map(grants)},
     ]
 
 
@@ -384,16 +404,27 @@ def _pod_policy(
     }
 
 
-def _ephemeral_policy(settings: ClusterSettings) -> Document:
-    """A debug container could read the pod's assertion; it has no business with it."""
+def _ephemeral_policy(protections: Sequence[Protection], settings: ClusterSettings) -> Document:
+    """A debug container could read the pod's assertion; it has no business with it, whoever declared the volume."""
+    sources = "v.projected.sources"
+    guarded = cel_list(sorted(p.audience for p in protections))
     ours = (
-        f"m.name.startsWith({cel_string(names.TOKEN_VOLUME_PREFIX)}) || m.name in "
-        f"{cel_list((names.CREDENTIALS_VOLUME,))}"
+        f"m.name.startsWith({cel_string(names.TOKEN_VOLUME_PREFIX)}) || m.name == "
+        f"{cel_string(names.CREDENTIALS_VOLUME)} || m.name in variables.identities"
     )
     return {
         "failurePolicy": "Fail",
         "matchConstraints": _rule("pods/ephemeralcontainers", "UPDATE"),
         "matchConditions": [*_scope("", "", settings)],
+        "variables": [
+            {
+                "name": "identities",
+                "expression": f"has(object.spec.volumes) ? object.spec.volumes.filter(v, has(v.projected) && "
+                f"has({sources}) && {sources}.exists(s, has(s.serviceAccountToken) && "
+                f"has(s.serviceAccountToken.audience) && s.serviceAccountToken.audience in {guarded})).map(v, v.name) "
+                ": []",
+            }
+        ],
         "validations": [
             _validation(
                 "!has(object.spec.ephemeralContainers) || object.spec.ephemeralContainers.all(c, "

@@ -76,8 +76,13 @@ class Guard:
                 elif (asked or DEFAULT_SECONDS) > seconds:
                     yield catalogue.TOKEN_LONG.at(where, f"{asked} seconds are over the {seconds} that are granted")
 
-    def early(self, namespace: str, spec: Mapping[str, Any], path: str = "spec") -> Iterator[Finding]:
-        """Of hand-declared tokens for protected audiences also what policies let pass and nobody should have."""
+    def early(
+        self, namespace: str, spec: Mapping[str, Any], path: str = "spec", *, of_template: bool = True
+    ) -> Iterator[Finding]:
+        """Of hand-declared tokens for protected audiences also what policies let pass and nobody should have.
+
+        What policies say of a pod they say themselves; of a template nobody else does.
+        """
         declared = [
             (f"{path}.volumes[{i}]", token)
             for i, volume in enumerate(spec.get("volumes") or ())
@@ -90,7 +95,8 @@ class Guard:
         for where, token in declared:
             if token.get("expirationSeconds") == checks.EXTENDED_SECONDS:
                 yield from checks.lifetime(checks.EXTENDED_SECONDS, where)
-        yield from self.pod(namespace, spec, path)
+        if of_template:
+            yield from self.pod(namespace, spec, path)
 
 
 def debugged(pod: Mapping[str, Any]) -> Iterator[Finding]:

@@ -107,6 +107,16 @@ def follow(pod: PodFacts, plans: Sequence[PodPlan]) -> dict[str, str | None]:
     return changes
 
 
+def ended(pod: PodFacts, binding: str) -> dict[str, str | None]:
+    """Annotations to change on a running pod so that one binding ends in it; empty: it has no recipe of it."""
+    carried = parsed_plan(pod.plan)
+    if binding not in carried.recipes:
+        return {}
+    recipes = {**carried.recipes, binding: Recipe(binding, ended=True)}
+    text = dumps(Plan(carried.digests, recipes))
+    return {names.PLAN_ANNOTATION: text} if text != pod.plan else {}
+
+
 def foreign_users(
     pods: Iterable[PodFacts],
     audience: str,
