@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from integration.cluster import Cluster, Json, Team
+from integration.command import Done, command
 from integration.plain_client import Answer, until
 
 pytestmark = pytest.mark.integration
@@ -164,10 +163,8 @@ def _persistent(cluster: Cluster, team: Team, driver: str) -> None:
     assert cluster.api.request("POST", "/api/v1/persistentvolumes", volume).ok
 
 
-def cli(team: Team, *arguments: str) -> subprocess.CompletedProcess[str]:
-    kubeconfig = team.cluster.installation.control_plane.kubeconfig
-    command = [sys.executable, "-m", "apostille.cli.main", *arguments, f"--kubeconfig={kubeconfig}"]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+def cli(team: Team, *words: str) -> Done:
+    return command(team.cluster.installation.control_plane.kubeconfig, *words)
 
 
 def test_an_audience_stays_closed_after_its_trust_until_it_is_released(team: Team) -> None:
@@ -180,7 +177,7 @@ def test_an_audience_stays_closed_after_its_trust_until_it_is_released(team: Tea
         team.delete(document)
     until(lambda: not team.token(pods["reader"]).ok, "nobody has tokens any more")
 
-    assert early.returncode == 1
+    assert early.code == 1
     assert f"FederationTrust {team.ns} uses {team.audience}" in early.stderr
     listed: list[str] = []
 
@@ -194,7 +191,7 @@ def test_an_audience_stays_closed_after_its_trust_until_it_is_released(team: Tea
 
     released = cli(team, "release", team.audience)
 
-    assert (released.returncode, released.stderr) == (0, "")
+    assert (released.code, released.stderr) == (0, "")
     until(lambda: team.token(pods["stranger"]).ok, "it is open")
     assert cli(team, "release", team.audience).stderr == (
         f"apostille: {team.audience} is not protected; see: apostille release\n"
@@ -221,15 +218,15 @@ def test_revoking_by_command_is_suspending(team: Team) -> None:
     pod = team.run()
 
     asked = cli(team, "revoke", "binding", "s3-reader", "-n", team.ns)
-    assert asked.returncode == 1
+    assert asked.code == 1
     assert asked.stderr == "apostille: nobody is there to be asked; say --yes\n"
     assert team.token(pod).ok
     done = cli(team, "revoke", "binding", "s3-reader", "-n", team.ns, "--yes")
 
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (done.code, done.stderr) == (0, "")
     assert done.stdout.splitlines()[-1] == "Suspended: the binding is suspended (spec.suspended)"
     until(lambda: not team.token(pod).ok, "no more tokens")
-    assert cli(team, "revoke", "trust", "nowhere", "--yes").returncode == 1
+    assert cli(team, "revoke", "trust", "nowhere", "--yes").code == 1
 
 
 def test_a_missing_service_account_and_a_rival_binding_are_told(settled: Team) -> None:
