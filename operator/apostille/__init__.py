@@ -1,3 +1,3 @@
 """Apostille: workload identity federation for Kubernetes."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

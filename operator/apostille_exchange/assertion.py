@@ -18,11 +18,15 @@ Version = tuple[int, ...]
 
 @dataclass(frozen=True, slots=True)
 class Assertion:
-    """One token. ``subject`` and ``token_id`` (``jti``) are read without verification: for logs, not for decisions."""
+    """One token. ``subject`` and ``token_id`` (``jti``) are read without verification: for logs, not for decisions.
+
+    ``expires`` in seconds since the epoch, also unverified; infinite where the token does not say.
+    """
 
     token: str = field(repr=False)
     subject: str
     token_id: str
+    expires: float = float("inf")
 
 
 def version(path: str) -> Version | None:
@@ -51,7 +55,13 @@ def read(path: str, audience: str) -> Assertion:
         raise ExchangeError(
             errors.AUDIENCE_MISMATCH, f"the token is not for {audience} alone; it was not sent", permanent=True
         )
-    return Assertion(content.decode("ascii").strip(), _shown(claims.get("sub")), _shown(claims.get("jti")))
+    expires = claims.get("exp")
+    return Assertion(
+        content.decode("ascii").strip(),
+        _shown(claims.get("sub")),
+        _shown(claims.get("jti")),
+        float(min(expires, 2**53)) if isinstance(expires, int) else float("inf"),
+    )
 
 
 def _claims(content: bytes) -> dict[str, object]:

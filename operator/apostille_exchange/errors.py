@@ -7,10 +7,13 @@ MAX_DETAIL = 256  # characters of a party's message that are kept (cloud-trust ย
 # cloud-trust ยง20
 ISSUER_UNKNOWN = "IssuerUnknown"
 AUDIENCE_MISMATCH = "AudienceMismatch"
+SUBJECT_MISMATCH = "SubjectMismatch"
 CONDITION_REJECTED = "ConditionRejected"
 TOKEN_EXPIRED = "TokenExpired"  # noqa: S105 - a reason
 SIGNATURE_INVALID = "SignatureInvalid"
 KEY_UNAVAILABLE = "KeyUnavailable"
+TARGET_MISSING = "TargetMissing"
+NOT_PROPAGATED = "NotPropagated"
 RATE_LIMITED = "RateLimited"
 MISCONFIGURED = "Misconfigured"
 UNKNOWN = "Unknown"

@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from apostille_exchange.grants import Grant
+from apostille_exchange.grants.grant import Grant
 from apostille_exchange.recipe import Admission, Recipe, RecipeError
 
 
@@ -28,7 +28,8 @@ def order(admission: Admission, recipe: Recipe, grant: Grant) -> Order:
     grant.check(recipe.parameters, f"{where}.parameters")
     # A party that grants no shorter session gets asked for its shortest; the ceiling is not below it (`Life`).
     seconds = max(min(recipe.session_seconds, admission.session_seconds), grant.shortest_seconds)
-    document = [admission.grant, admission.endpoint, admission.audience, dict(recipe.parameters), seconds]
+    further = [dict(admission.endpoints), dict(admission.settings)]
+    document = [admission.grant, admission.endpoint, admission.audience, dict(recipe.parameters), seconds, *further]
     digest = hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()[:16]
     return Order(recipe.parameters, seconds, digest)
 

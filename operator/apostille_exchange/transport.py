@@ -6,15 +6,17 @@ reads but not the whole, and connects to whatever a name resolves to.
 
 from __future__ import annotations
 
+import contextlib
+import os
 import socket
 import ssl
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from functools import partial
 
 from apostille_exchange import errors
 from apostille_exchange.errors import ExchangeError
+from apostille_exchange.messages import Endpoint, Reply, Request
 
 TIMEOUT = 20.0  # seconds for one request, name resolution aside
 CONNECT_TIMEOUT = 6.0  # seconds for one address of several
@@ -29,69 +31,26 @@ _METADATA = (
     b"\xa8\x3f\x81\x10",
     b"\xfd\x00\x0e\xc2" + b"\0" * 10 + b"\x02\x54",
 )
-_UNRESERVED = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
 
 
-@dataclass(frozen=True, slots=True)
-class Endpoint:
-    """Where an assertion may go."""
-
-    host: str
-    port: int
-    path: str
-
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """A whole reply; header names are lower case."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes = field(repr=False)
-    received: float = field(default_factory=time.time)
-    """Seconds since the epoch."""
-
-    @property
-    def media_type(self) -> str:
-        """``type/subtype`` in lower case, without parameters."""
-        return self.headers.get("content-type", "").partition(";")[0].strip().lower()
-
-
-def endpoint(url: str) -> Endpoint:
-    """Raises ValueError for anything but ``https://HOST[:PORT]/PATH``."""
-    scheme, separator, rest = url.partition("://")
-    if scheme != "https" or not separator:
-        raise ValueError("not an https URL")
-    if any(c in url for c in "?#@\\ ") or not url.isascii() or not url.isprintable():
-        raise ValueError("only scheme, host, port and path may be given")
-    authority, slash, path = rest.partition("/")
-    if authority.startswith("["):
-        host, closed, port = authority[1:].partition("]")
-        host = host if closed else ""
-    else:
-        host, colon, port = authority.partition(":")
-        port = colon + port
-    port = port or ":443"
-    if not host or port[0] != ":" or not port[1:].isdecimal() or not 0 < int(port[1:]) < 65536:
-        raise ValueError("host or port is missing")
-    return Endpoint(host, int(port[1:]), slash + path or "/")
-
-
-def post_form(to: Endpoint, ca: str, form: Mapping[str, str], headers: Mapping[str, str] | None = None) -> Reply:
-    """POSTs a form. ``ca`` is PEM text or a PEM file, then nothing else is trusted; empty: the system's
+def post(request: Request, ca: str) -> Reply:
+    """Sends a request. ``ca`` is PEM text or a PEM file, then nothing else is trusted; empty: the system's
     (``SSL_CERT_FILE``).
 
     Raises ExchangeError: Unreachable, TLSFailed, BadReply.
     """
-    body = "&".join(f"{_encode(name)}={_encode(value)}" for name, value in form.items()).encode()
+    to, body = request.endpoint, request.body()
+    added = "".join(f"{name}: {value}{_EOL}" for name, value in request.headers.items())
+    if added.count("\n") != len(request.headers) or added.count("\r") != len(request.headers):
+        raise ExchangeError(errors.MISCONFIGURED, "a header with a line's end in it", permanent=True)
     host = f"[{to.host}]" if ":" in to.host else to.host
     head = (
         f"POST {to.path} HTTP/1.1\r\n"
         f"Host: {host if to.port == 443 else f'{host}:{to.port}'}\r\n"
         "User-Agent: apostille-exchange\r\n"
-        "Content-Type: application/x-www-form-urlencoded; charset=utf-8\r\n"
+        f"Content-Type: {request.media_type}\r\n"
         f"Content-Length: {len(body)}\r\n"
-        f"{''.join(f'{name}: {value}' + _EOL for name, value in (headers or {}).items())}"
+        f"{added}"
         "Connection: close\r\n\r\n"
     )
     context = _context(ca)
@@ -116,17 +75,12 @@ def post_form(to: Endpoint, ca: str, form: Mapping[str, str], headers: Mapping[s
         raise ExchangeError(errors.UNREACHABLE, f"{to.host}: {error.strerror or type(error).__name__}") from None
 
 
-def _encode(text: str) -> str:
-    """Percent-encoding (WHATWG "application/x-www-form-urlencoded" takes it for every byte)."""
-    return "".join(chr(byte) if byte in _UNRESERVED else f"%{byte:02X}" for byte in text.encode())
-
-
 def _context(ca: str) -> ssl.SSLContext:
     # Not create_default_context: it would write TLS keys to SSLKEYLOGFILE.
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     if not ca:
-        context.set_default_verify_paths()
+        _trust_system(context)
         return context
     try:
         if ca.lstrip().startswith("-----BEGIN "):
@@ -137,6 +91,20 @@ def _context(ca: str) -> ssl.SSLContext:
         ca = "" if "\n" in ca else ca
         raise ExchangeError(errors.TLS_FAILED, f"CA bundle {ca}: {error.strerror or 'no certificates'}") from None
     return context
+
+
+def _trust_system(context: ssl.SSLContext) -> None:
+    """A hashed directory is looked into for the one authority that is needed; the bundle beside it has them all in
+    memory, 1.6 MiB.
+    """
+    paths = ssl.get_default_verify_paths()
+    folder = paths.openssl_capath
+    chosen = os.environ.get(paths.openssl_cafile_env) or os.environ.get(paths.openssl_capath_env)
+    with contextlib.suppress(OSError):
+        if not chosen and any(name.endswith(".0") for name in os.listdir(folder)):
+            context.load_verify_locations(capath=folder)
+            return
+    context.set_default_verify_paths()
 
 
 def _connect(to: Endpoint, deadline: float) -> socket.socket:

@@ -15,10 +15,10 @@ from apostille_exchange import instants
 from apostille_exchange.clock import Clock
 from apostille_exchange.exchange import Post
 from apostille_exchange.log import Log
+from apostille_exchange.messages import Reply, Request
 from apostille_exchange.plan import PlanFile
 from apostille_exchange.recipe import Admission, Output, Plan, Recipe, dumps
 from apostille_exchange.run import Exchanger
-from apostille_exchange.transport import Endpoint, Reply
 from apostille_testbed.pods.volumes import File, write
 
 ACCOUNT = "123456789012"
@@ -228,11 +228,12 @@ class Pod:
         else:
             work()
 
-    def _post(self, to: Endpoint, ca: str, form: Mapping[str, str], headers: Mapping[str, str] | None = None) -> Reply:
-        self.forms.append(dict(form))
-        self.paths.append(to.path)
+    def _post(self, request: Request, ca: str) -> Reply:
+        form = {name: str(value) for name, value in request.fields.items()}
+        self.forms.append(form)
+        self.paths.append(request.endpoint.path)
         if self._real is not None:
-            return self._real(to, ca, form, headers) if headers else self._real(to, ca, form)
+            return self._real(request, ca)
         answer = self.answers.popleft() if self.answers else self.grant
         if isinstance(answer, Exception):
             raise answer

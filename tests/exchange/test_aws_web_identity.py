@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from apostille_exchange import transport
-from apostille_exchange.transport import Reply
+from apostille_exchange import messages
+from apostille_exchange.messages import Reply
 from exchange.scene import NAMESPACE, Pod, recipe, refusal, started, success
 
 
@@ -189,14 +189,14 @@ def test_a_long_error_is_cut(tmp_path: Path) -> None:
 
 
 def test_only_https_urls_without_ornaments_are_endpoints() -> None:
-    good = transport.endpoint("https://sts.eu-west-1.amazonaws.com/")
+    good = messages.endpoint("https://sts.eu-west-1.amazonaws.com/")
     assert (good.host, good.port, good.path) == ("sts.eu-west-1.amazonaws.com", 443, "/")
-    assert transport.endpoint("https://[::1]:8443/a/b") == transport.Endpoint("::1", 8443, "/a/b")
-    assert transport.endpoint("https://127.0.0.1:1").path == "/"
+    assert messages.endpoint("https://[::1]:8443/a/b") == messages.Endpoint("::1", 8443, "/a/b")
+    assert messages.endpoint("https://127.0.0.1:1").path == "/"
     for bad in (
         "http://a/", "a", "", "https://", "https:///x", "https://a:b/", "https://a:0/", "https://a:70000/", "https://a:/",
         "https://u@a/", "https://a/?x", "https://a/#x", "https://a b/", "https://a/\r\nX: y", "https://ä/", "https://a:1:2/",
         "https://[::1/", "https://[::1]x/",
     ):  # fmt: skip
         with pytest.raises(ValueError, match=r"."):
-            transport.endpoint(bad)
+            messages.endpoint(bad)

@@ -60,7 +60,7 @@ def node() -> Iterator[NodeMetadata]:
 @pytest.fixture
 def pod(sts: World, node: NodeMetadata, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pod:
     """A pod with its first credential, and the environment that its containers have."""
-    made = Pod(tmp_path, post=transport.post_form, endpoint=sts.aws.url + "/", ca=str(sts.aws.ca), audience=AUDIENCE)
+    made = Pod(tmp_path, post=transport.post, endpoint=sts.aws.url + "/", ca=str(sts.aws.ca), audience=AUDIENCE)
     made.files.put_plan(recipe(role=ROLE))
     made.files.put_token(sts.token())
     made.tick()

@@ -29,7 +29,7 @@ def _fresh(sts: World) -> Iterator[None]:
 
 @pytest.fixture
 def pod(sts: World, tmp_path: Path) -> Pod:
-    made = Pod(tmp_path, post=transport.post_form, endpoint=sts.aws.url + "/", ca=str(sts.aws.ca), audience=AUDIENCE)
+    made = Pod(tmp_path, post=transport.post, endpoint=sts.aws.url + "/", ca=str(sts.aws.ca), audience=AUDIENCE)
     made.files.put_plan(recipe(role=ROLE))
     made.files.put_token(sts.token(jti="jti-1"))
     return made
@@ -124,7 +124,7 @@ def test_each_refusal_is_named_and_heals(
 def test_a_role_that_allows_less_than_the_ceiling_is_a_matter_of_configuration(sts: World, tmp_path: Path) -> None:
     pod = Pod(
         tmp_path,
-        post=transport.post_form,
+        post=transport.post,
         endpoint=sts.aws.url + "/",
         ca=str(sts.aws.ca),
         audience=AUDIENCE,

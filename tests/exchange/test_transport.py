@@ -15,7 +15,7 @@ import pytest
 
 from apostille_exchange import transport
 from apostille_exchange.errors import ExchangeError
-from apostille_exchange.transport import Endpoint, Reply
+from apostille_exchange.messages import Endpoint, Reply, Request
 from apostille_testbed.parties.tls import Authority
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Type: Text/XML; charset=utf-8\r\n"
@@ -86,7 +86,7 @@ def server(tmp_path: Path) -> Iterator[CannedServer]:
 
 def post(server: CannedServer, host: str = "127.0.0.1", ca: Path | None = None, **form: str) -> Reply:
     """One request with the server's CA."""
-    return transport.post_form(Endpoint(host, server.port, "/"), str(ca or server.ca), form or {"a": "b"})
+    return transport.post(Request(Endpoint(host, server.port, "/"), form or {"a": "b"}), str(ca or server.ca))
 
 
 def failure(server: CannedServer, **options: Any) -> ExchangeError:
@@ -215,7 +215,7 @@ def resolve(monkeypatch: pytest.MonkeyPatch, address: str, port: int) -> None:
 def test_a_name_never_leads_to_an_address_of_this_node(monkeypatch: pytest.MonkeyPatch, address: str) -> None:
     resolve(monkeypatch, address, 443)
     with pytest.raises(ExchangeError, match="resolves to") as raised:
-        transport.post_form(Endpoint("sts.example", 443, "/"), "", {"a": "b"})
+        transport.post(Request(Endpoint("sts.example", 443, "/"), {"a": "b"}), "")
     assert raised.value.reason == "Unreachable"
 
 
@@ -251,7 +251,7 @@ def test_the_environment_gives_authorities_but_no_proxy_and_no_key_log(
     monkeypatch.setenv("SSLKEYLOGFILE", str(tmp_path / "keys"))
     monkeypatch.setenv("SSL_CERT_FILE", str(server.ca))
     monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path))
-    reply = transport.post_form(Endpoint("127.0.0.1", server.port, "/"), "", {"a": "b"})
+    reply = transport.post(Request(Endpoint("127.0.0.1", server.port, "/"), {"a": "b"}), "")
     assert reply.status == 200
     assert not (tmp_path / "keys").exists()
 

@@ -12,14 +12,17 @@ from apostille_exchange.assertion import Assertion
 from apostille_exchange.credential import Credential
 from apostille_exchange.errors import ExchangeError
 from apostille_exchange.grants import load
+from apostille_exchange.grants.grant import Ask, Site
+from apostille_exchange.messages import Endpoint, Reply
 from apostille_exchange.recipe import Admission, RecipeError
-from apostille_exchange.transport import Endpoint, Reply
 
 GRANT = load("VaultJWT")
 ASSERTION = Assertion("aaaaaaaaaaaa.bbbbbbbbbbbb.cccccccccccc", "system:serviceaccount:payments:reader", "jti-1")
 ADMISSION = Admission("db", "VaultJWT", "https://v.example/v1/auth/jwt/login", "a", "/t", (), 3600)
 TO = Endpoint("v.example", 443, "/v1/team/auth/jwt/a/login")
 WANTED = {"role": "reader"}
+SITE = Site(ADMISSION, TO)
+ASK = Ask(SITE, WANTED, 900, ASSERTION)
 HELD = Credential({"token": "hvs.held-token"}, 2000.0, "acc", 300.0)
 
 
@@ -41,7 +44,7 @@ def refusal(status: int, *words: str) -> Reply:
 
 
 def test_a_login_is_a_form_of_role_and_assertion() -> None:
-    assert GRANT.form(WANTED, 900, ASSERTION) == {"role": "reader", "jwt": ASSERTION.token}
+    assert GRANT.request(ASK).fields == {"role": "reader", "jwt": ASSERTION.token}
 
 
 @pytest.mark.parametrize("parameters", [{}, {"role": ""}, {"role": "Reader"}, {"role": "a/b"}, {"role": "a b"},
@@ -53,7 +56,7 @@ def test_parameters_that_are_not_a_roles_name(parameters: dict[str, str]) -> Non
 
 
 def test_what_a_login_yields() -> None:
-    got = GRANT.read(reply(), ADMISSION, WANTED, ASSERTION)
+    got = GRANT.read(reply(), ASK)
     assert (got.values, got.expires, got.lease, got.public) == ({"token": "hvs.held-token"}, 1300.0, 300.0, "acc")
     assert "hvs" not in repr(got)
 
@@ -87,7 +90,7 @@ def test_what_a_login_yields() -> None:
 )
 def test_replies_that_are_not_a_login(bad: Reply) -> None:
     with pytest.raises(ExchangeError) as found:
-        GRANT.read(bad, ADMISSION, WANTED, ASSERTION)
+        GRANT.read(bad, ASK)
     assert "hvs" not in f"{found.value}{found.value.detail}"
 
 
@@ -118,23 +121,23 @@ def test_replies_that_are_not_a_login(bad: Reply) -> None:
 )
 def test_what_errors_mean(answer: Reply, reason: str, permanent: bool) -> None:
     with pytest.raises(ExchangeError) as found:
-        GRANT.read(answer, ADMISSION, WANTED, ASSERTION)
+        GRANT.read(answer, ASK)
     assert (found.value.reason, found.value.permanent, found.value.status) == (reason, permanent, answer.status)
 
 
 def test_an_error_that_echoes_the_assertion_is_cut() -> None:
     with pytest.raises(ExchangeError) as found:
-        GRANT.read(refusal(400, f"bad token {ASSERTION.token}"), ADMISSION, WANTED, ASSERTION)
+        GRANT.read(refusal(400, f"bad token {ASSERTION.token}"), ASK)
     assert not any(part in found.value.detail for part in ASSERTION.token.split("."))
 
 
 def test_follow_ups_stay_with_host_and_namespace() -> None:
-    for call, asked in (("renew", GRANT.renewal(TO, HELD)), ("revoke", GRANT.revocation(TO, HELD))):
+    for call, asked in (("renew", GRANT.renewal(SITE, HELD)), ("revoke", GRANT.revocation(SITE, HELD, None))):
         assert asked.endpoint == Endpoint("v.example", 443, f"/v1/team/auth/token/{call}-self")
         assert asked.headers == {"X-Vault-Token": "hvs.held-token"}
         assert "hvs" not in repr(asked)
     with pytest.raises(ExchangeError, match="no auth method"):
-        GRANT.renewal(Endpoint("v.example", 443, "/v1/login"), HELD)
+        GRANT.renewal(Site(ADMISSION, Endpoint("v.example", 443, "/v1/login")), HELD)
 
 
 def test_a_renewal_lasts_from_now_and_keeps_what_was_granted_at_first() -> None:

@@ -80,7 +80,7 @@ class VaultPod(Pod):
 
     def __init__(self, world: World, directory: Path) -> None:
         self.world = world
-        super().__init__(directory, "db", post=transport.post_form)
+        super().__init__(directory, "db", post=transport.post)
         self.files.put_plan(recipe())
         self.files.put_token(world.issuer.token(READER, [world.audience]), "db")
 

@@ -164,16 +164,17 @@ BAD_BINDINGS: dict[str, tuple[Mapping[str, Any], str]] = {
     "the default service account": ({"account": "default"}, DEFAULT.format("spec.subject.serviceAccountNames[0]")),
     "every service account": ({"account": "*"}, PATTERN.format("spec.subject.serviceAccountNames[0]")),
     "a target of another account": (
-        {"target": {"aws": {"roleARN": role(account="210987654321")}}}, OTHER_ACCOUNT.format("spec.target.aws", "OURS"),
+        {"target": {"aws": {"roleARN": role(account="210987654321")}}},
+        OTHER_ACCOUNT.format("spec.target.aws.roleARN", "OURS"),
     ),
     "a target that is not allowed": (
         {"target": {"aws": {"roleARN": role("admin")}}},
-        f"spec.target.aws: FederationTrust OURS does not allow reader of namespace OURS to take on {role('admin')} "
-        f"(allowed: {role()})." + ASK,
+        "spec.target.aws.roleARN: FederationTrust OURS does not allow reader of namespace OURS to take on "
+        f"{role('admin')} (allowed: {role()})." + ASK,
     ),
     "a target that is none": (
         {"target": {"aws": {"roleARN": "the-role-of-payments"}}},
-        NOT_A_ROLE.format("spec.target.aws", "the-role-of-payments"),
+        NOT_A_ROLE.format("spec.target.aws.roleARN", "the-role-of-payments"),
     ),
     "a token over the ceiling": (
         {"token": {"expirationSeconds": 7200}},
@@ -213,7 +214,7 @@ def test_several_mistakes_are_told_at_once_one_line_a_field(settled: Team) -> No
     refused = told(settled.api.create(binding, dry_run=True))
 
     assert [line.partition(":")[0] for line in refused] == [
-        "spec.subject.serviceAccountNames[0]", "spec.target.aws", "spec.token.expirationSeconds",
+        "spec.subject.serviceAccountNames[0]", "spec.target.aws.roleARN", "spec.token.expirationSeconds",
     ]  # fmt: skip
 
 

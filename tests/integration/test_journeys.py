@@ -232,7 +232,7 @@ def test_render_prints_what_the_relying_party_must_hold(quickstart: Quickstart, 
     assert {name: json.loads(text) for name, text in stored["data"].items()} == printed
     provider, role_file = sorted(printed)
     assert printed[provider] == {"Url": plane.issuer, "ClientIDList": [f"https://{quickstart.trust}.sts.example"]}
-    (statement,) = printed[role_file]["AssumeRolePolicyDocument"]["Statement"]
+    (statement,) = json.loads(printed[role_file]["AssumeRolePolicyDocument"])["Statement"]
     host = plane.issuer.removeprefix("https://")
     assert statement["Condition"]["StringEquals"] == {
         f"{host}:aud": f"https://{quickstart.trust}.sts.example",

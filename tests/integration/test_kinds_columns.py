@@ -170,7 +170,7 @@ def test_what_does_not_work_says_why(stage: Stage) -> None:
     told = {name: row["MESSAGE"] for name, row in shown.items()}
     assert told["typo"].startswith("spec.trustRef.name: there is no FederationTrust")
     assert told["wild"].startswith("spec.audience: ")
-    assert told["wrong-account"].startswith("spec.target.aws: ")
+    assert told["wrong-account"].startswith("spec.target.aws.roleARN: ")
     assert told["not-allowed"].startswith("spec.subject.serviceAccountNames[0]: ")
     assert "spec.validity.notAfter" in told["over"]
     assert "kubectl rollout restart" in told["old-pods"]

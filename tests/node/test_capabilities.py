@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from apostille_testbed import NodeUnavailable, node
+from apostille_testbed import NodeUnavailable, instances, node
 from apostille_testbed.golang import BuildError
 from apostille_testbed.node import cgroups, lacking, packages
+from apostille_testbed.node.lane import launch
 
 
 def test_without_root(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -44,3 +45,13 @@ def test_with_a_cache_that_a_node_would_hide(machine: None, monkeypatch: pytest.
         assert any(reason.startswith("cache: ") and "set APOSTILLE_CACHE" in reason for reason in lacking())
     finally:
         shutil.rmtree("/var/lib/apostille-cache-of-a-test", ignore_errors=True)
+
+
+def test_with_a_path_that_is_too_long_for_a_socket(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("APOSTILLE_CACHE", str(tmp_path / ("long" * 25)))
+    instance = instances.claim("short")
+
+    with pytest.raises(NodeUnavailable, match=r"kubelet\.sock has \d+ bytes, Linux takes 107; set APOSTILLE_CACHE"):
+        launch(instance)
+
+    instances.claim("short").release()

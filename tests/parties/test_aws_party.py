@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from apostille.parties.aws import policy
 from apostille.parties.aws.party import AWS
 from apostille.parties.aws.rules import audience
 from apostille.parties.aws.settings import ROLE_ARN, AWSTrust
-from apostille.parties.party import BindingView, TrustView
+from apostille.parties.party import BindingView, Limit, TrustView
 from apostille_testbed.parties.aws import IAM, IAMError
 from builders import ACCOUNT, AUDIENCE, CONTEXT, ISSUER, allow, binding, raw_trust, role, sidecar, trust
 from properties import examples
@@ -37,7 +38,7 @@ def test_the_rendered_documents() -> None:
     assert list(files) == ["oidc-provider.json", "role-payments-reader.json"]
     assert json.loads(files["oidc-provider.json"]) == {"Url": ISSUER.url, "ClientIDList": [AUDIENCE]}
     document = json.loads(files["role-payments-reader.json"])
-    (statement,) = document["AssumeRolePolicyDocument"]["Statement"]
+    (statement,) = json.loads(document["AssumeRolePolicyDocument"])["Statement"]
     assert statement["Principal"] == {"Federated": "arn:aws:iam::123456789012:oidc-provider/oidc.example.com/cluster-a"}
     assert statement["Condition"] == {
         "StringEquals": {
@@ -120,18 +121,30 @@ def test_a_broken_document_is_named(files: dict[str, str], match: str) -> None:
 
 
 def test_the_size_of_a_policy_is_counted_before_anything_is_applied() -> None:
-    def rules(count: int) -> list[str]:
-        names = [f"service-account-{i:04}" for i in range(count)]
-        view = binding(subject={"serviceAccountNames": names[:64]}).view(PARTY)
-        return [finding.rule.id for finding in PARTY.findings(trust().view, [view], ISSUER)]
+    def limit(*bound: tuple[str, str, int]) -> Limit:
+        views = [
+            replace(
+                binding(name, subject={"serviceAccountNames": [f"account-{i:04}" for i in range(count)]}).view(PARTY),
+                created=created,
+            )
+            for name, created, count in bound
+        ]
+        (found,) = PARTY.limits(trust().view, views, ISSUER)
+        made = PARTY.access(trust().view, views, ISSUER)
+        assert found.used == policy.policy_size(made, made.roles[0]), "as it would be rendered"
+        assert (found.of, found.most) == (role("payments-reader"), 2048)
+        assert bool(found.over) is (found.used > 2048)
+        assert bool(list(found.findings("spec.allow"))) is (found.used > 2048)
+        return found
 
-    assert rules(10) == []
-    assert rules(60) == ["AWS201"]
-    fits = policy.AWSAccess("aws", "1" * 12, "https://i", "a", (policy.Role(role("r"), ("",), 3600),))
-    spare = policy.MAX_POLICY - policy.policy_size(fits, fits.roles[0])
-    for extra, over in ((spare, False), (spare + 1, True)):
-        exact = policy.Role(role("r"), ("s" * extra,), 3600)
-        assert (policy.policy_size(fits, exact) > policy.MAX_POLICY) is over
+    for count in (1, 2, 10, 44, 45):
+        limit(("s3", "2026-01-01T00:00:00Z", count))
+    older, newer = ("z-older", "2026-01-01T00:00:00Z", 20), ("a-newer", "2026-01-02T00:00:00Z", 60)
+    assert limit(newer, older).over == "payments/a-newer", "the one that came last goes over"
+    assert limit(("b", "", 20), ("a", "", 60)).over == "payments/a"
+    (finding,) = limit(newer, older).findings("spec.allow")
+    assert (finding.rule.id, finding.path) == ("AWS201", "spec.allow")
+    assert "WorkloadBinding payments/a-newer" in str(finding)
 
 
 @pytest.mark.parametrize(

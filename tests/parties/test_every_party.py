@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
+import shutil
+import subprocess
 from typing import Any
 
 import pytest
@@ -14,37 +15,13 @@ from hypothesis import strategies as st
 from apostille.kinds.federation_trust import FederationTrust
 from apostille.kinds.workload_binding import WorkloadBinding
 from apostille.model.names import DOCS
-from apostille.parties.party import Party
+from apostille.parties import shell, terraform
+from apostille.parties.party import FORMATS, BindingView, Party, form_of
 from apostille.parties.registry import BY_NAME, PARTIES, catalogue
-from builders import ISSUER, binding, role, trust
-from self_hosted import minio_binding, minio_trust, vault_binding, vault_trust
+from builders import ISSUER
+from samples.sample import every
 
-
-@dataclass(frozen=True)
-class Sample:
-    """A party with one of its trusts and its targets."""
-
-    trust: FederationTrust
-    bind: Callable[..., WorkloadBinding]
-    targets: tuple[dict[str, Any], ...]
-
-    @property
-    def party(self) -> Party:
-        return self.trust.party
-
-
-SAMPLES = {
-    "AWS": Sample(trust(), binding, tuple({"aws": {"roleARN": role(name)}} for name in ("a", "b", "path/c"))),
-    "Vault": Sample(vault_trust(), vault_binding, tuple({"vault": {"role": name}} for name in ("a", "b", "c.d-e_f"))),
-    "MinIO": Sample(
-        minio_trust(), minio_binding, tuple({"minio": {"policy": f"ledger-{name}"}} for name in ("reader", "writer"))
-    ),
-    "MinIO with roles": Sample(
-        minio_trust(settings={"mode": "Role"}),
-        minio_binding,
-        tuple({"minio": {"policy": f"ledger-{name}"}} for name in ("reader", "writer")),
-    ),
-}
+SAMPLES = every()
 
 names = st.from_regex(r"[a-z0-9]([-a-z0-9]{0,8}[a-z0-9])?", fullmatch=True)
 bound = st.lists(st.tuples(names, names, st.integers(0, 5)), min_size=1, max_size=6, unique_by=lambda one: one[:2])
@@ -59,9 +36,19 @@ def claims(trust: FederationTrust, namespace: str, name: str, **changes: Any) ->
         "iss": ISSUER.url,
         "sub": f"system:serviceaccount:{namespace}:{name}",
         "aud": [trust.audience],
-        "kubernetes.io": {"namespace": namespace, "serviceaccount": {"name": name, "uid": "u"}},
+        "kubernetes.io": {
+            "namespace": namespace,
+            "serviceaccount": {"name": name, "uid": f"uid-{namespace}-{name}"},
+            "pod": {"name": f"{name}-0", "uid": "p"},
+        },
         **changes,
     }
+
+
+def viewed(one: WorkloadBinding, by: FederationTrust) -> BindingView:
+    """As `core.access` hands a binding to the party."""
+    uids = {name: f"uid-{one.namespace}-{name}" for _, name in one.service_accounts}
+    return one.view(by.party, uids if by.party.pins_instances(by.view.settings) else None)
 
 
 @pytest.mark.parametrize("kind", SAMPLES)
@@ -78,13 +65,18 @@ def test_the_bound_get_in_and_two_strangers_do_not(
         )
         for i, (namespace, name, t) in enumerate(declared)
     ]
-    views = [one.view(party) for one in bindings]
+    views = [viewed(one, by) for one in bindings]
     made = party.access(by.view, views, ISSUER)
     files = party.render(made, "native")
-    assert party.render(party.access(by.view, list(reversed(views)), ISSUER), "native") == files
+    other = party.access(by.view, list(reversed(views)), ISSUER)
+    assert [party.render(other, form) for form in FORMATS] == [party.render(made, form) for form in FORMATS]
     read = party.parse(files)
     assert party.render(read, "native") == files
     assert all(re.fullmatch(r"[-._a-zA-Z0-9]{1,253}", file) for file in files), "keys of a ConfigMap"
+    assert {file: form_of(file) for file in files} == dict.fromkeys(files, "native")
+    assert list(party.render(made, "cli")) == [shell.FILE]
+    assert list(party.render(made, "terraform")) == [terraform.FILE]
+    assert (form_of(shell.FILE), form_of(terraform.FILE)) == ("cli", "terraform")
     pairs = {(namespace, name) for namespace, name, _ in declared}
     mixed = {(strangers[0], strangers[1]), (strangers[2], strangers[3]), *((n, strangers[1]) for n, _ in pairs)}
     for access in (made, read):
@@ -95,6 +87,9 @@ def test_the_bound_get_in_and_two_strangers_do_not(
             assert not party.evaluate(access, claims(by, namespace, name, aud=[]), target).allowed
             for stranger in mixed - pairs:
                 assert not party.evaluate(access, claims(by, *stranger), target).allowed
+            anew = {**claims(by, namespace, name)["kubernetes.io"], "serviceaccount": {"name": name, "uid": "another"}}
+            again = party.evaluate(access, claims(by, namespace, name, **{"kubernetes.io": anew}), target)
+            assert again.allowed is not party.pins_instances(by.view.settings), "a service account made anew"
             others = {party.target_id(v.target) for v in views} - {target}
             assert not any(party.evaluate(access, claims(by, namespace, name), other).allowed for other in others)
 
@@ -106,6 +101,25 @@ def test_with_nobody_bound_nobody_gets_in(kind: str) -> None:
     for target in sample.targets:
         wanted = sample.party.target_id(sample.bind(target=target).view(sample.party).target)
         assert not sample.party.evaluate(made, claims(sample.trust, "payments", "reader"), wanted).allowed
+
+
+@pytest.mark.parametrize("kind", SAMPLES)
+def test_the_script_is_one_and_the_configuration_too(kind: str) -> None:
+    """Read by a shell that runs nothing, and by the rules of Terraform's JSON syntax."""
+    sample = SAMPLES[kind]
+    bindings = [sample.bind(f"b{i}", target=target) for i, target in enumerate(sample.targets)]
+    made = sample.party.access(sample.trust.view, [viewed(one, sample.trust) for one in bindings], ISSUER)
+    shown = subprocess.run(
+        [shutil.which("sh") or "sh", "-n"], input=sample.party.render(made, "cli")[shell.FILE], text=True,
+        capture_output=True, check=False,
+    )  # fmt: skip
+    assert (shown.returncode, shown.stderr) == (0, "")
+    document = json.loads(sample.party.render(made, "terraform")[terraform.FILE])
+    assert set(document) == {"terraform", "resource"}
+    sources = document["terraform"]["required_providers"]
+    for kind_of, resources in document["resource"].items():
+        assert kind_of.partition("_")[0] in sources, "every resource is of a provider that is named"
+        assert all(re.fullmatch(r"[A-Za-z_][A-Za-z0-9_-]*", name) for name in resources)
 
 
 @pytest.mark.parametrize("party", PARTIES, ids=lambda party: party.name)

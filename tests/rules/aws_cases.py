@@ -30,9 +30,11 @@ def statement(**changed: Any) -> Findings:
 
     def find() -> Iterable[Finding]:
         document = json.loads(_FILES[_ROLE])
-        (ours,) = document["AssumeRolePolicyDocument"]["Statement"]
+        policy_document = json.loads(document["AssumeRolePolicyDocument"])
+        (ours,) = policy_document["Statement"]
         ours |= changed
-        document["AssumeRolePolicyDocument"]["Statement"] = [{k: v for k, v in ours.items() if v is not None}]
+        policy_document["Statement"] = [{k: v for k, v in ours.items() if v is not None}]
+        document["AssumeRolePolicyDocument"] = policy_document
         return foreign.documents(policy.parse({**_FILES, _ROLE: json.dumps(document)}))
 
     return find

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,7 +21,6 @@ from apostille.model.names import DOCS
 from apostille.parties.registry import catalogue
 from builders import AUDIENCE, CONTEXT, ISSUER, SETTINGS, allow, binding, role, trust
 from integration import test_policies as in_the_api_server
-from rules import aws_cases, issuer_cases, self_hosted_cases
 
 RULES = {rule.id: rule for rule in catalogue()}
 LONG_NAME = "n" * (255 - len("system:serviceaccount:payments:"))
@@ -55,7 +56,8 @@ def of_access(*targets: str, accounts: int = 1) -> list[Finding]:
         ).view(by.party)
         for i, target in enumerate(targets)
     ]
-    return list(by.party.findings(by.view, views, ISSUER))
+    limits = by.party.limits(by.view, views, ISSUER)
+    return [*by.party.findings(by.view, views, ISSUER), *(f for limit in limits for f in limit.findings("spec.allow"))]
 
 
 def audience(guilty: str, innocent: str) -> Case:
@@ -85,7 +87,7 @@ def account(guilty: str, innocent: str) -> Case:
 
 def target(guilty: str, innocent: str) -> Case:
     return Case(
-        "spec.target.aws",
+        "spec.target.aws.roleARN",
         lambda: of_binding(target={"aws": {"roleARN": guilty}}),
         lambda: of_binding(target={"aws": {"roleARN": innocent}}),
     )
@@ -167,12 +169,11 @@ CASES: dict[str, list[Case]] = {
         Case("spec.allow", lambda: of_access(role("a/x"), role("b/X")), lambda: of_access(role("a/x"), role("y")))
     ],
     "AWS205": [account(LONG_NAME + "n", LONG_NAME)],
-    **{
-        rule: [Case(*case)]
-        for cases in (aws_cases.CASES, issuer_cases.CASES, self_hosted_cases.CASES)
-        for rule, case in cases.items()
-    },
 }
+# Parties bring theirs in modules of their own: CASES, by rule the field, what breaks it, what does not.
+for module in sorted(path.stem for path in Path(__file__).parent.glob("*_cases.py")):
+    brought = importlib.import_module(f"rules.{module}").CASES
+    CASES.update({rule: [Case(*case)] for rule, case in brought.items()})
 
 # Judged by the admission server with what it reads: the case is in tests/admission/test_validate.py.
 READ_THERE = {"APO204"}

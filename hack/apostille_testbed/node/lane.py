@@ -25,6 +25,8 @@ LOCK = Path("/run/lock/apostille-testbed-node")
 """Held by the one node of this machine, whoever runs it."""
 
 _READY_SECONDS = 60.0
+_SOCKET_BYTES = 107
+_LONGEST_SOCKET = "kubelet/root/device-plugins/kubelet.sock"
 _KUBELET_TRIES = 10
 
 
@@ -215,8 +217,10 @@ def launch(
     say: Say | None = None,
 ) -> Node:
     """Starts a node in a directory that is ours: `node` without the preparing and claiming."""
+    directory = instance.directory / "node"
     try:
-        machine = Machine(instance.directory / "node", say or Console())
+        _fits(directory / _LONGEST_SOCKET)
+        machine = Machine(directory, say or Console())
     except BaseException:
         instance.release()
         raise
@@ -264,6 +268,15 @@ def clear() -> None:
         cgroups.remove()
     finally:
         os.close(lock)
+
+
+def _fits(socket: Path) -> None:
+    """Raises NodeUnavailable where the address of a kubelet's socket is longer than Linux takes (unix(7))."""
+    if (length := len(os.fsencode(socket))) > _SOCKET_BYTES:
+        raise NodeUnavailable(
+            f"this machine cannot run a node in {socket.parents[4]}: its kubelet's socket {socket} has {length} bytes, "
+            f"Linux takes {_SOCKET_BYTES}; set APOSTILLE_CACHE to a shorter path"
+        )
 
 
 def _holder(lock: int) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import sys
 
 WAIT_SECONDS, POLL_SECONDS = 30.0, 0.2
@@ -20,6 +19,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """0 when it is released, or everything is listed; 1 with the reason otherwise."""
+    import asyncio
+
     from apostille.core import tombstones
     from apostille.kinds import decode
     from apostille.kube.client import CONFIG_MAPS, TRUSTS, ApiError, Client

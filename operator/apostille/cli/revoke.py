@@ -1,9 +1,11 @@
-"""Ends a binding, or a trust with all of its bindings: no token is granted any more. With every process dead, too."""
+"""Ends a binding, or a trust with all of its bindings: no token is granted any more.
+
+With ``--break-glass`` also while every process of Apostille is dead.
+"""
 
 from __future__ import annotations
 
 import argparse
-import asyncio
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +34,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """0 when it is ended; 1 with the reason otherwise."""
+    import asyncio
+
     from apostille.kinds.decode import InvalidObject
     from apostille.kube.client import ApiError, Client
     from apostille.kube.connection import Connection
@@ -143,6 +147,8 @@ async def _tell_pods(client: Client, bindings: list[WorkloadBinding]) -> None:
 
 async def _watched(client: Client, path: str) -> int:
     """Until the controller says so."""
+    import asyncio
+
     from apostille.model.conditions import find
 
     for _ in range(int(WAIT_SECONDS / POLL_SECONDS)):

@@ -17,6 +17,7 @@ from apostille.controller.csi import claimed, requested
 from apostille.controller.declared import Declared
 from apostille.controller.followers import Followers
 from apostille.controller.generated import Generated
+from apostille.controller.instances import Instances
 from apostille.controller.observed import noted
 from apostille.controller.prober import Prober
 from apostille.controller.queue import Queue
@@ -107,7 +108,8 @@ class Controller:
         self._cluster = ClusterReconciler(
             client, self._generated, self._prober, self.state, settings, self._tell_followers
         )
-        self._trusts = TrustReconciler(self._generated, self.state, self._writer)
+        self._instances = Instances(client, self._instance_changed, self._instances_listed)
+        self._trusts = TrustReconciler(self._generated, self.state, self._writer, self._instances)
         self._bindings = BindingReconciler(self.state, self._writer)
         self._cluster_queue: Queue[str] = Queue(self._reconcile_cluster, workers=1)
         self._pod_queue: Queue[Task] = Queue(self._reconcile_pods)
@@ -139,6 +141,7 @@ class Controller:
             group.create_task(self._pod_queue.run())
             group.create_task(self._prober.run())
             group.create_task(self._status_queue.run())
+            group.create_task(self._instances.run())
             self._everything()
 
     def alive(self) -> str:
@@ -159,9 +162,14 @@ class Controller:
         """Sets the gauges that nobody keeps."""
         metrics.LEADER.set(int(self._lease.held))
         metrics.QUEUE_DEPTH.set(len(self._cluster_queue) + len(self._pod_queue) + len(self._status_queue))
-        metrics.WATCH_SILENCE.labels("pods").set(self._pods.silence)
-        metrics.WATCH_SILENCE.labels("generated").set(self._generated.silence)
-        metrics.WATCH_SILENCE.labels("declared").set(self._declared.silence)
+        # Who waits to lead listens to the lease only.
+        metrics.WATCH_SILENCE.clear()
+        metrics.WATCH_SILENCE.labels("lease").set(asyncio.get_running_loop().time() - self._lease.heard)
+        if self._lease.held:
+            metrics.WATCH_SILENCE.labels("pods").set(self._pods.silence)
+            metrics.WATCH_SILENCE.labels("generated").set(self._generated.silence)
+            metrics.WATCH_SILENCE.labels("declared").set(self._declared.silence)
+        self._writer.measure()
 
     # Keys to reconcilers.
 
@@ -304,6 +312,18 @@ class Controller:
                 if trust.audience in audiences:
                     self._status_queue.add_later(("trust", "", trust.name), POD_SECONDS)
                     self._cluster_queue.add_later(CLUSTER, POD_SECONDS)
+
+    def _instances_listed(self) -> None:
+        for name, trust in self.state.trusts.items():
+            if trust.party.pins_instances(trust.view.settings):
+                self._status_queue.add(("trust", "", name))
+
+    def _instance_changed(self, account: ServiceAccount) -> None:
+        for key in self._judged.naming.get(account, ()):
+            binding = self._judged.bindings[key].binding
+            trust = self.state.trusts.get(binding.spec.trust_ref.name)
+            if trust is not None and trust.party.pins_instances(trust.view.settings):
+                self._status_queue.add(("trust", "", trust.name))
 
     def _tell_followers(self) -> None:
         for account in self._followers.behind():

@@ -6,9 +6,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 from apostille.controller.generated import Generated
+from apostille.controller.instances import Instances
 from apostille.controller.state import State
 from apostille.controller.writer import StatusWriter
-from apostille.core.access import DesiredAccess, access
+from apostille.core.access import DesiredAccess, access, pinned
 from apostille.core.judge import shares_audience
 from apostille.core.resolve import ResolvedTrust
 from apostille.core.status import TrustFacts, invalid_status, trust_status
@@ -23,8 +24,8 @@ CONFIG_MAP = "ConfigMap"
 class TrustReconciler:
     """One trust at a time."""
 
-    def __init__(self, generated: Generated, state: State, writer: StatusWriter) -> None:
-        self._generated, self._state, self._writer = generated, state, writer
+    def __init__(self, generated: Generated, state: State, writer: StatusWriter, instances: Instances) -> None:
+        self._generated, self._state, self._writer, self._instances = generated, state, writer, instances
 
     def rendered(self) -> list[str]:
         """Names of trusts, gone ones too, of which there are rendered documents."""
@@ -66,7 +67,11 @@ class TrustReconciler:
             return None, ""
         try:
             bindings = self._state.view().of_trust.get(resolved.trust.name, ())
-            return access(resolved.trust, bindings, self._state.issuer), ""
+            needed = pinned(resolved.trust, bindings)
+            uids = self._instances.uids(needed) if needed else {}
+            if uids is None:
+                return None, "the service accounts whose instances the trust pins are not known yet"
+            return access(resolved.trust, bindings, self._state.issuer, uids), ""
         except ValueError as error:
             return None, str(error)
 

@@ -23,6 +23,7 @@ from apostille.kinds.status import (
     FederationTrustStatus,
     ForeignUsers,
     IssuerStatus,
+    LimitStatus,
     PodCounts,
     WorkloadBindingStatus,
 )
@@ -31,6 +32,8 @@ from apostille.model.conditions import Condition, Reason, stamped
 from apostille.model.finding import Finding, refusals, warnings
 from apostille.model.identity import Issuer
 from apostille.model.names import ACCESS_PREFIX, TRUST_KIND
+
+_MOST_LIMITS = 32  # as the schema of the status takes
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +70,7 @@ def trust_status(resolved: ResolvedTrust, facts: TrustFacts, now: datetime) -> F
         issuer=IssuerStatus(facts.issuer.url, list(facts.issuer.key_ids)) if facts.issuer else None,
         audience=trust.audience,
         access=AccessStatus(facts.access.digest, ACCESS_PREFIX + trust.name) if rendered and facts.access else None,
+        limits=_limits(facts.access) if facts.access is not None else [],
         bindings=BindingCounts(total=len(facts.bindings), live=sum(b.live for b in facts.bindings)),
         foreign_users=[
             ForeignUsers(namespace, facts.foreign.get(namespace, 0), facts.requests.get(namespace, 0))
@@ -74,6 +78,11 @@ def trust_status(resolved: ResolvedTrust, facts: TrustFacts, now: datetime) -> F
         ],
         next_change=min(changes, default=None),
     )
+
+
+def _limits(access: DesiredAccess) -> list[LimitStatus]:
+    fullest = sorted(access.limits, key=lambda limit: (-limit.used / limit.most, limit.name, limit.of))
+    return [LimitStatus(one.name, one.of, one.used, one.most, one.over) for one in fullest[:_MOST_LIMITS]]
 
 
 def _issuer_ready(facts: TrustFacts) -> Condition:
@@ -98,7 +107,12 @@ def _configured(resolved: ResolvedTrust, facts: TrustFacts) -> Condition:
     many = len(facts.access.files)
     name = ACCESS_PREFIX + resolved.trust.name
     count = "1 document is" if many == 1 else f"{many} documents are"
-    return Condition("Configured", "True", Reason.RENDERED, f"{count} in ConfigMap {name}")
+    message = f"{count} in ConfigMap {name}"
+    if absent := facts.access.absent:
+        more = f" and {len(absent) - 5} more" if len(absent) > 5 else ""
+        shown = ", ".join("/".join(account) for account in absent[:5])
+        message += f"; not let in, since they do not exist and the trust pins instances: {shown}{more}"
+    return Condition("Configured", "True", Reason.RENDERED, message)
 
 
 def _trust_enforced(resolved: ResolvedTrust, facts: TrustFacts) -> Condition:

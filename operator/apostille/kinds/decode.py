@@ -96,6 +96,7 @@ def workload_binding(raw: Mapping[str, Any]) -> WorkloadBinding:
         generation=metadata.get("generation", 0),
         spec=spec,
         raw_status=raw.get("status") or {},
+        created=str(metadata.get("creationTimestamp") or ""),
     )
 
 

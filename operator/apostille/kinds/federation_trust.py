@@ -59,6 +59,13 @@ class Ceilings(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
     session_seconds: Annotated[
         Seconds, doc("sessionSeconds is the longest life of a credential at the relying party.", ge=900, le=43200)
     ] = 3600
+    session_within_assertion: Annotated[
+        bool,
+        doc(
+            "sessionWithinAssertion makes the exchange sidecar ask for no credential, and take none, that would "
+            "outlive the assertion it was granted for. An SDK that exchanges by itself is not bound by it."
+        ),
+    ] = False
 
 
 class Allow(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
@@ -83,16 +90,30 @@ class Allow(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
     ]
 
 
+Rendering = Literal["Native", "CLI", "Terraform"]
+
+
 class Configuration(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
     """How the relying party comes to trust this cluster."""
 
     mode: Annotated[
         Literal["None", "Render"],
         doc(
-            "mode Render writes the party's native documents to the ConfigMap apostille-access-NAME in Apostille's "
+            "mode Render writes the party's documents to the ConfigMap apostille-access-NAME in Apostille's "
             "namespace; None leaves the far side to you."
         ),
     ] = "Render"
+    formats: Annotated[
+        tuple[Rendering, ...],
+        doc(
+            "formats are the documents that mode Render writes: Native, the members of the party's own API; CLI, a "
+            "script of the vendor's commands (apply.sh); Terraform, configuration for Terraform or OpenTofu "
+            "(main.tf.json).",
+            min_length=1,
+            max_length=3,
+        ),
+        ATOMIC,
+    ] = ("Native",)
 
 
 class TrustGovernance(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):

@@ -49,6 +49,18 @@ class AccessStatus(Struct, omit_defaults=True, rename="camel"):
     config_map: Annotated[str, doc("configMap in Apostille's namespace that holds them.", max_length=253)] = ""
 
 
+class LimitStatus(Struct, omit_defaults=True, rename="camel"):
+    """A bound of the relying party and what the live bindings use of it."""
+
+    name: Annotated[str, doc("name says what is counted.", max_length=128)]
+    of: Annotated[str, doc("of is whose it is, such as a role.", max_length=2048)]
+    used: Annotated[int, doc("used by all live bindings of this trust.")]
+    limit: Annotated[int, doc("limit of the relying party.")]
+    binding: Annotated[str, doc("binding is the one, as NAMESPACE/NAME, that goes over the limit.", max_length=317)] = (
+        ""
+    )
+
+
 class BindingCounts(Struct, omit_defaults=False, rename="camel"):
     """Bindings of a trust."""
 
@@ -80,6 +92,11 @@ class FederationTrustStatus(Struct, omit_defaults=True, rename="camel"):
     issuer: Annotated[IssuerStatus | None, doc("issuer is this cluster as an OIDC issuer.")] = None
     audience: Annotated[str, doc("audience in force.", max_length=255)] = ""
     access: Annotated[AccessStatus | None, doc("access is what the relying party must hold.")] = None
+    limits: Annotated[
+        list[LimitStatus],
+        doc("limits are bounds of the relying party, the fullest first.", max_length=32),
+        Meta(extra_json_schema={"x-kubernetes-list-type": "atomic"}),
+    ] = []
     bindings: Annotated[BindingCounts | None, doc("bindings of this trust.")] = None
     foreign_users: Annotated[
         list[ForeignUsers],

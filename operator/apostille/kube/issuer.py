@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from apostille.kube.client import SERVICE_ACCOUNTS, ApiError, Client
@@ -52,6 +52,7 @@ def _issuer(document: dict[str, Any], keys: dict[str, Any], claims: dict[str, An
         key_ids=tuple(sorted(str(key.get("kid", "")) for key in keys.get("keys") or ())),
         algorithms=tuple(sorted({str(key["alg"]) for key in keys.get("keys") or () if key.get("alg")})) or ("RS256",),
         api_audiences=tuple(sorted([audiences] if isinstance(audiences, str) else audiences)),
+        jwks=_public(keys.get("keys") or ()),
     )
 
 
@@ -64,6 +65,16 @@ def findings(url: str, keys: dict[str, Any], claims: dict[str, Any]) -> Iterator
     if not url.startswith("https://"):
         yield catalogue.ISSUER_HTTP.at("spec.issuer", f"the cluster's issuer is {url!r}")
     yield from key_set(keys, "/openid/v1/jwks")
+
+
+# Nothing else belongs to a public key, and Google takes nothing else (cloud-trust §4.1).
+_MEMBERS = ("kty", "alg", "use", "kid", "n", "e", "x", "y", "crv")
+
+
+def _public(keys: Iterable[Mapping[str, Any]]) -> str:
+    """The keys in the order of their ids, so that the same keys are the same text."""
+    kept = [{member: key[member] for member in _MEMBERS if member in key} for key in keys]
+    return json.dumps({"keys": sorted(kept, key=lambda key: str(key.get("kid", "")))}, separators=(",", ":"))
 
 
 def _claims(token: str) -> dict[str, Any]:

@@ -23,10 +23,12 @@ class Issuer:
     """The cluster as an OIDC issuer: ``url`` byte for byte as in its discovery document and its tokens.
 
     ``key_ids`` are the ``kid`` of the keys it publishes now, ``algorithms`` what they sign with (RFC 7518 §3.1);
-    ``api_audiences`` those the API server itself accepts, learned from a token that was requested without an audience.
+    ``api_audiences`` those the API server itself accepts, learned from a token that was requested without an audience;
+    ``jwks`` the public keys as a document (RFC 7517 §5) for parties that are given keys, empty where not known.
     """
 
     url: str
     key_ids: tuple[str, ...] = ()
     api_audiences: tuple[str, ...] = field(default=())
     algorithms: tuple[str, ...] = ("RS256",)
+    jwks: str = ""

@@ -5,7 +5,7 @@ A party is a folder beside this file and one line in ``registry.py``.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
@@ -16,8 +16,15 @@ from apostille.model.identity import Issuer, ServiceAccount
 from apostille_exchange.recipe import Output
 
 Delivery = Literal["SDK", "Sidecar"]
-Format = Literal["native"]
+# native: the members of the vendor's API; cli: one script of the vendor's commands; terraform: Terraform/OpenTofu JSON.
+Format = Literal["native", "cli", "terraform"]
+FORMATS: tuple[Format, ...] = ("native", "cli", "terraform")
 Claims = Mapping[str, Any]
+
+
+def form_of(file: str) -> Format:
+    """Which form a rendered file belongs to, by its name."""
+    return "cli" if file.endswith(".sh") else "terraform" if file.endswith(".tf.json") else "native"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +40,23 @@ class TrustView:
 
 @dataclass(frozen=True, slots=True)
 class BindingView:
-    """What a party sees of a WorkloadBinding. ``target`` is the party's own union member."""
+    """What a party sees of a WorkloadBinding. ``target`` is the party's own union member.
+
+    ``created`` is RFC 3339 in UTC, for the order of age; ``uids`` are those of the service accounts by name, complete
+    where the trust pins instances (`Party.pins_instances`), empty elsewhere.
+    """
 
     namespace: str
     name: str
     service_accounts: tuple[str, ...]
     target: Any
+    created: str = ""
+    uids: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def key(self) -> str:
+        """``NAMESPACE/NAME``, as messages name it."""
+        return f"{self.namespace}/{self.name}"
 
     @property
     def subjects(self) -> tuple[str, ...]:
@@ -65,9 +83,10 @@ class Delivered:
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """How the sidecar exchanges: what is frozen at admission (endpoint, outputs, CA) and what may follow (parameters).
+    """How the sidecar exchanges: what is frozen at admission, and what may follow live (``parameters``).
 
-    ``ca`` is PEM text, empty where the system's authorities decide.
+    ``ca`` is PEM text, empty where the system's authorities decide. ``endpoints`` are further ones and ``settings``
+    what a running pod's annotation cannot change, both by names of the grant.
     """
 
     grant: str
@@ -75,6 +94,32 @@ class Exchange:
     outputs: tuple[Output, ...]
     parameters: Mapping[str, str]
     ca: str = ""
+    endpoints: Mapping[str, str] = field(default_factory=dict)
+    settings: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """A bound of the far side, counted over all bindings of a trust.
+
+    ``name`` says what is counted, ``of`` whose it is (a role, an identity). ``over`` is the binding that goes over it,
+    as NAMESPACE/NAME, empty while none does; ``rule`` is what is broken then.
+    """
+
+    rule: Rule
+    name: str
+    of: str
+    used: int
+    most: int
+    over: str = ""
+
+    def findings(self, path: str) -> Iterator[Finding]:
+        """None while it is kept."""
+        if self.over:
+            yield self.rule.at(
+                path, f"{self.of} would have {self.used} {self.name}, at most {self.most} are possible; "
+                f"WorkloadBinding {self.over} goes over it",
+            )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +149,10 @@ class Party(Protocol):
         """Field of the union: ``spec.relyingParty.<member>``, ``spec.target.<member>``."""
 
     @property
+    def target_field(self) -> str:
+        """The field of the target that ``target_id`` reads: ``spec.target.<member>.<target_field>`` in findings."""
+
+    @property
     def Trust(self) -> type[msgspec.Struct]:
         """The union member of a FederationTrust."""
 
@@ -126,6 +175,9 @@ class Party(Protocol):
     def default_audience(self, trust: TrustView) -> str | None:
         """The vendor's own audience, used when the trust names none; None where there is no such thing."""
 
+    def pins_instances(self, settings: Any) -> bool:
+        """Whether the trust asks that a service account of the same name, made anew, is not let in (its UID)."""
+
     def addresses(self, settings: Any) -> Mapping[str, str]:
         """URLs that assertions would be sent to and that somebody chose, by field of its union member."""
 
@@ -142,7 +194,10 @@ class Party(Protocol):
         """Findings on one exact ``sub`` claim, in a trust's allow list or in a binding."""
 
     def findings(self, trust: TrustView, bindings: Sequence[BindingView], issuer: Issuer | None) -> Iterable[Finding]:
-        """The party's own rules over a trust and all its bindings, limits of the far side included."""
+        """The party's own rules over a trust and all its bindings; limits of the far side apart."""
+
+    def limits(self, trust: TrustView, bindings: Sequence[BindingView], issuer: Issuer) -> Sequence[Limit]:
+        """How much of the far side's bounds all bindings use (`limits.counted`)."""
 
     def access(self, trust: TrustView, bindings: Sequence[BindingView], issuer: Issuer) -> Access:
         """The desired state at the party, over *all* bindings of a trust: exact subjects, exact audience."""
@@ -154,7 +209,7 @@ class Party(Protocol):
         """Who gets in, by the party's own semantics."""
 
     def render(self, access: Any, form: Format) -> Mapping[str, str]:
-        """Documents by file name; deterministic."""
+        """Documents by file name; deterministic. ``cli`` is `shell.FILE`, ``terraform`` `terraform.FILE` alone."""
 
     def sdk(self, trust: TrustView, binding: BindingView, paths: Paths) -> Delivered | None:
         """What the vendor's SDK needs to exchange the assertion itself; None where none can."""

@@ -6,13 +6,12 @@ import re
 from collections.abc import Mapping
 
 from apostille_exchange import errors, instants
-from apostille_exchange.assertion import Assertion
 from apostille_exchange.credential import Credential
 from apostille_exchange.errors import ExchangeError, quoted
-from apostille_exchange.grants.grant import Grant
+from apostille_exchange.grants.grant import Ask, Grant
 from apostille_exchange.grants.xml_members import members
-from apostille_exchange.recipe import Admission, RecipeError
-from apostille_exchange.transport import Reply
+from apostille_exchange.messages import Reply, Request
+from apostille_exchange.recipe import RecipeError
 
 _NAMESPACE = "https://sts.amazonaws.com/doc/2011-06-15/"
 _RESULT = "AssumeRoleWithWebIdentityResult"
@@ -57,6 +56,7 @@ _INVALID_TOKEN = (
 class AWSWebIdentity(Grant):
     """Parameters: ``roleARN``, ``roleSessionName``."""
 
+    yields = ("AccessKeyId", "SecretAccessKey", "SessionToken")
     shortest_seconds = 900
 
     def check(self, parameters: Mapping[str, str], where: str) -> None:
@@ -68,23 +68,25 @@ class AWSWebIdentity(Grant):
         if unknown := sorted(set(parameters) - {"roleARN", "roleSessionName"}):
             raise RecipeError(f"{where}.{unknown[0]}: not known to this version")
 
-    def form(self, parameters: Mapping[str, str], session_seconds: int, assertion: Assertion) -> dict[str, str]:
+    def request(self, ask: Ask) -> Request:
         """The request of the Query API."""
-        return {
-            "Action": "AssumeRoleWithWebIdentity",
-            "Version": "2011-06-15",
-            "RoleArn": parameters["roleARN"],
-            "RoleSessionName": parameters["roleSessionName"],
-            "DurationSeconds": str(session_seconds),
-            "WebIdentityToken": assertion.token,
-        }
+        return Request(
+            ask.site.endpoint,
+            {
+                "Action": "AssumeRoleWithWebIdentity",
+                "Version": "2011-06-15",
+                "RoleArn": ask.parameters["roleARN"],
+                "RoleSessionName": ask.parameters["roleSessionName"],
+                "DurationSeconds": str(ask.session_seconds),
+                "WebIdentityToken": ask.assertion.token,
+            },
+        )
 
-    def read(
-        self, reply: Reply, admission: Admission, parameters: Mapping[str, str], assertion: Assertion
-    ) -> Credential:
+    def read(self, reply: Reply, ask: Ask) -> Credential:
         """Values: ``AccessKeyId``, ``SecretAccessKey``, ``SessionToken``."""
+        audience, assertion = ask.site.admission.audience, ask.assertion
         if reply.status != 200:
-            raise _refusal(reply, assertion)
+            raise _refusal(reply, assertion.token)
         if reply.media_type not in _XML:
             raise ExchangeError(errors.BAD_REPLY, "the reply is not XML", status=reply.status)
         try:
@@ -101,9 +103,9 @@ class AWSWebIdentity(Grant):
         except ValueError as error:
             # Own messages and those of fromisoformat, which quotes nothing but the instant.
             raise ExchangeError(errors.BAD_REPLY, f"the reply is {quoted(str(error), assertion.token)}") from None
-        if role != _session(parameters):
+        if role != _session(ask.parameters):
             raise ExchangeError(errors.BAD_REPLY, "the reply is for another role than the one that was asked for")
-        if found.get(f"{_RESULT}/Audience", admission.audience) != admission.audience:
+        if found.get(f"{_RESULT}/Audience", audience) != audience:
             raise ExchangeError(errors.BAD_REPLY, "the reply is for another audience than the assertion's")
         if found.get(f"{_RESULT}/SubjectFromWebIdentityToken", assertion.subject) != assertion.subject:
             raise ExchangeError(errors.BAD_REPLY, "the reply is for another subject than the assertion's")
@@ -120,7 +122,7 @@ def _session(parameters: Mapping[str, str]) -> str:
     return f"arn:{partition}:sts::{account}:assumed-role/{name}/{parameters['roleSessionName']}"
 
 
-def _refusal(reply: Reply, assertion: Assertion) -> ExchangeError:
+def _refusal(reply: Reply, assertion: str) -> ExchangeError:
     try:
         found = members(reply.body, "ErrorResponse", _NAMESPACE) if reply.media_type in _XML else {}
     except ValueError:
@@ -129,9 +131,9 @@ def _refusal(reply: Reply, assertion: Assertion) -> ExchangeError:
     reason, permanent = _reason(reply.status, code, message)
     return ExchangeError(
         reason,
-        quoted(message, assertion.token),
+        quoted(message, assertion),
         permanent=permanent,
-        code=quoted(code, assertion.token)[:64],
+        code=quoted(code, assertion)[:64],
         status=reply.status,
     )
 

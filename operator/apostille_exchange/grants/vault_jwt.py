@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 
@@ -10,9 +9,10 @@ from apostille_exchange import errors
 from apostille_exchange.assertion import Assertion
 from apostille_exchange.credential import Credential
 from apostille_exchange.errors import ExchangeError, quoted
-from apostille_exchange.grants.grant import FollowUp, Grant
-from apostille_exchange.recipe import Admission, RecipeError
-from apostille_exchange.transport import Endpoint, Reply
+from apostille_exchange.grants import json_reply
+from apostille_exchange.grants.grant import Ask, Grant, Site
+from apostille_exchange.messages import Endpoint, Reply, Request
+from apostille_exchange.recipe import RecipeError
 
 _ROLE = re.compile(r"[a-z0-9][a-z0-9._-]{0,127}", re.ASCII)
 _TOKEN = re.compile(r"[!-~]{8,4096}")
@@ -44,6 +44,7 @@ class VaultJWT(Grant):
     """Parameters: ``role``. The admission's endpoint is the method's ``login``; the token's own calls lie beside it."""
 
     shortest_seconds = 60
+    renewable = True
     revocable = True
 
     def check(self, parameters: Mapping[str, str], where: str) -> None:
@@ -53,28 +54,26 @@ class VaultJWT(Grant):
         if unknown := sorted(set(parameters) - {"role"}):
             raise RecipeError(f"{where}.{unknown[0]}: not known to this version")
 
-    def form(self, parameters: Mapping[str, str], session_seconds: int, assertion: Assertion) -> dict[str, str]:
+    def request(self, ask: Ask) -> Request:
         """The login; how long the token lives is the role's to say."""
-        return {"role": parameters["role"], "jwt": assertion.token}
+        return Request(ask.site.endpoint, {"role": ask.parameters["role"], "jwt": ask.assertion.token})
 
-    def read(
-        self, reply: Reply, admission: Admission, parameters: Mapping[str, str], assertion: Assertion
-    ) -> Credential:
+    def read(self, reply: Reply, ask: Ask) -> Credential:
         """Values: ``token``."""
         if reply.status != 200:
-            raise _refusal(reply, assertion.token)
+            raise _refusal(reply, ask.assertion.token)
         auth = _auth(reply)
         metadata = auth.get("metadata")
-        if not isinstance(metadata, dict) or metadata.get("role") != parameters["role"]:
+        if not isinstance(metadata, dict) or metadata.get("role") != ask.parameters["role"]:
             raise ExchangeError(errors.BAD_REPLY, "the reply is for another role than the one that was asked for")
         policies = auth.get("policies")
         if not isinstance(policies, list) or "root" in policies:
             raise ExchangeError(errors.BAD_REPLY, "the reply's token could do anything", permanent=True)
         return _credential(auth, reply)
 
-    def renewal(self, to: Endpoint, credential: Credential) -> FollowUp:
+    def renewal(self, site: Site, credential: Credential) -> Request:
         """renew-self."""
-        return _own(to, "renew-self", credential)
+        return _own(site.endpoint, "renew-self", credential)
 
     def renewed(self, reply: Reply, credential: Credential) -> Credential | None:
         """The same token, for longer."""
@@ -87,9 +86,9 @@ class VaultJWT(Grant):
             return None
         return Credential(found.values, found.expires, found.public, credential.lease)
 
-    def revocation(self, to: Endpoint, credential: Credential) -> FollowUp:
+    def revocation(self, site: Site, credential: Credential, assertion: Assertion | None) -> Request:
         """revoke-self."""
-        return _own(to, "revoke-self", credential)
+        return _own(site.endpoint, "revoke-self", credential)
 
     def revoked(self, reply: Reply, credential: Credential) -> None:
         """204; 403 says that the token is no more."""
@@ -97,24 +96,18 @@ class VaultJWT(Grant):
             raise _refusal(reply, credential.values["token"])
 
 
-def _own(to: Endpoint, call: str, credential: Credential) -> FollowUp:
+def _own(to: Endpoint, call: str, credential: Credential) -> Request:
     # No namespace of Vault's may be called auth, so what is before the first one is the API's root.
     root, separator, _ = to.path.partition("/auth/")
     if not separator:
         raise ExchangeError(errors.MISCONFIGURED, "the endpoint is no auth method's login", permanent=True)
-    return FollowUp(
+    return Request(
         Endpoint(to.host, to.port, f"{root}/auth/token/{call}"), {}, {"X-Vault-Token": credential.values["token"]}
     )
 
 
 def _auth(reply: Reply) -> dict[str, object]:
-    if reply.media_type != "application/json":
-        raise ExchangeError(errors.BAD_REPLY, "the reply is not JSON", status=reply.status)
-    try:
-        document = json.loads(reply.body)
-    except (ValueError, RecursionError):
-        raise ExchangeError(errors.BAD_REPLY, "the reply is not JSON", status=reply.status) from None
-    auth = document.get("auth") if isinstance(document, dict) else None
+    auth = json_reply.members(reply).get("auth")
     if not isinstance(auth, dict):
         raise ExchangeError(errors.BAD_REPLY, "the reply has no auth", status=reply.status)
     return auth
@@ -136,22 +129,8 @@ def _credential(auth: Mapping[str, object], reply: Reply) -> Credential:
 
 
 def _refusal(reply: Reply, secret: str) -> ExchangeError:
-    try:
-        document = json.loads(reply.body) if reply.media_type == "application/json" else {}
-        told = document.get("errors") if isinstance(document, dict) else None
-        message = "; ".join(str(line) for line in told) if isinstance(told, list) else ""
-    except (ValueError, RecursionError):
-        message = ""
-    reason, permanent = _reason(reply.status, message)
+    told = json_reply.refusal_members(reply).get("errors")
+    message = "; ".join(str(line) for line in told) if isinstance(told, list) else ""
+    status = 503 if reply.status in (412, 472, 473) else reply.status  # sealed, standby, behind its primary
+    reason, permanent = json_reply.reason(status, message, _WORDS)
     return ExchangeError(reason, quoted(message, secret), permanent=permanent, status=reply.status)
-
-
-def _reason(status: int, message: str) -> tuple[str, bool]:
-    if status == 429:
-        return errors.RATE_LIMITED, False
-    if status >= 500 or status in (412, 472, 473):
-        return errors.UNAVAILABLE, False
-    for words, reason, permanent in _WORDS:
-        if words in message:
-            return reason, permanent
-    return errors.UNKNOWN, True

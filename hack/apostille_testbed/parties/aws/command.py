@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from apostille_testbed.parties.aws.iam import IAMError
-from apostille_testbed.parties.aws.keys import Address
 from apostille_testbed.parties.aws.party import AWSParty
+from apostille_testbed.parties.keys import Address
 
 _INTERVAL = 0.5  # seconds between two looks at the documents; IAM itself takes seconds to propagate
 

@@ -12,10 +12,10 @@ from apostille_testbed.parties.aws import sigv4, wire
 from apostille_testbed.parties.aws.caller import Caller
 from apostille_testbed.parties.aws.errors import Refused
 from apostille_testbed.parties.aws.iam import IAM
-from apostille_testbed.parties.aws.keys import Address, KeySource
 from apostille_testbed.parties.aws.s3 import Buckets, Storage
 from apostille_testbed.parties.aws.sessions import Sessions
 from apostille_testbed.parties.aws.sts import Attempt, TokenService, read_form
+from apostille_testbed.parties.keys import Address, KeySource
 from apostille_testbed.parties.serving import Reply, Request, Server
 from apostille_testbed.parties.tls import Authority
 from apostille_testbed.scratch import Scratch

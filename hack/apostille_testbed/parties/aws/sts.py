@@ -11,9 +11,9 @@ from apostille_testbed.parties.aws import jwt_check, wire
 from apostille_testbed.parties.aws.caller import Caller
 from apostille_testbed.parties.aws.errors import Refused, invalid_token
 from apostille_testbed.parties.aws.iam import IAM, Role
-from apostille_testbed.parties.aws.keys import KeySource
 from apostille_testbed.parties.aws.policy import permits
 from apostille_testbed.parties.aws.sessions import Session, Sessions
+from apostille_testbed.parties.keys import KeySource, NoKey
 from apostille_testbed.parties.serving import Reply, Request
 
 VERSION = "2011-06-15"
@@ -92,7 +92,11 @@ class TokenService:
         if provider is None or account is None or account["account"] != self._iam.account:
             raise invalid_token(f"No OpenIDConnect provider found in your account for {token.issuer}")
         algorithm, kid = jwt_check.key_id(token)
-        jwt_check.verify(token, algorithm, self._keys.find(token.issuer, kid))
+        try:
+            keys = self._keys.find(token.issuer, kid)
+        except NoKey as error:
+            raise jwt_check.no_key() from error.__cause__
+        jwt_check.verify(token, algorithm, keys)
         jwt_check.check_times(token, self._clock(), self._leeway)
         # One registered audience is enough (cloud-trust §2); the policy sees all of them.
         if not set(token.audiences) & set(provider.client_ids):

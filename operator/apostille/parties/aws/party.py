@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 
 from apostille.model.finding import Finding
 from apostille.model.identity import Issuer
+from apostille.parties import limits
+from apostille.parties.aws import commands, foreign, policy, resources, rules
 from apostille.parties.aws import evaluate as evaluation
-from apostille.parties.aws import foreign, policy, rules
 from apostille.parties.aws.settings import AWSTarget, AWSTrust
 from apostille.parties.party import (
     BindingView,
@@ -16,12 +18,14 @@ from apostille.parties.party import (
     Delivery,
     Exchange,
     Format,
+    Limit,
     Paths,
     TrustView,
     Verdict,
 )
 from apostille_exchange.recipe import Output
 
+_RENDERED = {"native": policy.render, "cli": commands.render, "terraform": resources.render}
 MAX_SESSION_NAME = 64  # characters of RoleSessionName (STS AssumeRoleWithWebIdentity)
 
 
@@ -30,6 +34,7 @@ class AWS:
 
     name = "AWS"
     member = "aws"
+    target_field = "roleARN"
     Trust = AWSTrust
     Target = AWSTarget
     deliveries: Sequence[Delivery] = ("SDK", "Sidecar")
@@ -40,6 +45,10 @@ class AWS:
     def default_audience(self, trust: TrustView) -> str | None:
         """What the vendor's own tools ask for."""
         return rules.DEFAULT_AUDIENCE
+
+    def pins_instances(self, settings: AWSTrust) -> bool:
+        """Never: of a token IAM sees issuer, audience and subject alone (cloud-trust §3.2)."""
+        return False
 
     def addresses(self, settings: AWSTrust) -> Mapping[str, str]:
         """None: they follow from the region."""
@@ -62,16 +71,23 @@ class AWS:
         yield from rules.subject(subject, path)
 
     def findings(self, trust: TrustView, bindings: Sequence[BindingView], issuer: Issuer | None) -> Iterator[Finding]:
-        """Audience and issuer, and of what would be rendered the names of roles and the sizes of policies."""
+        """Audience and issuer, and of what would be rendered the names of roles."""
         yield from rules.audience(trust.audience, "spec.audience")
         yield from rules.session(trust, "spec.ceilings.sessionSeconds")
         if issuer is not None:
             yield from rules.issuer_form(issuer, "spec.issuer")
-            access = self.access(trust, bindings, issuer)
-            yield from rules.role_names(access, "spec.allow")
-            yield from rules.sizes(access, "spec.allow")
-            if bindings:
-                yield from (finding for finding in foreign.documents(access) if finding.rule is not rules.SESSION_LONG)
+            yield from rules.role_names(bindings, "spec.allow")
+
+    def limits(self, trust: TrustView, bindings: Sequence[BindingView], issuer: Issuer) -> list[Limit]:
+        """Characters of each role's policy."""
+        empty = self.access(trust, (), issuer)
+        bare = policy.policy_size(empty, policy.Role("", ("",), 0)) - len('""')
+        return limits.counted(
+            rules.POLICY_SIZE, "characters of trust policy", policy.MAX_POLICY, bindings,
+            of=lambda binding: self.target_id(binding.target), size=lambda subject: len(json.dumps(subject)),
+            # A list has brackets, and a comma between its members.
+            fixed=lambda _, subjects: bare + (subjects + 1 if subjects > 1 else 0),
+        )  # fmt: skip
 
     def access(self, trust: TrustView, bindings: Sequence[BindingView], issuer: Issuer) -> policy.AWSAccess:
         """One provider for the cluster, and per role the union of the subjects that are bound to it."""
@@ -97,8 +113,8 @@ class AWS:
         return evaluation.evaluate(access, claims, target)
 
     def render(self, access: policy.AWSAccess, form: Format) -> Mapping[str, str]:
-        """The inputs of CreateOpenIDConnectProvider and CreateRole."""
-        return policy.render(access)
+        """The inputs of CreateOpenIDConnectProvider and CreateRole; ``aws iam``; hashicorp/aws."""
+        return _RENDERED[form](access)
 
     def sdk(self, trust: TrustView, binding: BindingView, paths: Paths) -> Delivered:
         """The SDKs' contract for web identities (cloud-trust §3.5)."""

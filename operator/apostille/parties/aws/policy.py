@@ -89,9 +89,14 @@ def trust_policy(access: AWSAccess, role: Role) -> Mapping[str, Any]:
     }
 
 
+def policy_text(access: AWSAccess, role: Role) -> str:
+    """The policy in the fewest characters, which is also how IAM counts them: without the spaces."""
+    return json.dumps(trust_policy(access, role), separators=(",", ":"))
+
+
 def policy_size(access: AWSAccess, role: Role) -> int:
-    """Characters of the policy as IAM counts them: without the spaces."""
-    return len(json.dumps(trust_policy(access, role), separators=(",", ":")))
+    """Characters of the policy as IAM counts them."""
+    return len(policy_text(access, role))
 
 
 def role_name(arn: str) -> tuple[str, str]:
@@ -102,7 +107,10 @@ def role_name(arn: str) -> tuple[str, str]:
 
 
 def render(access: AWSAccess) -> dict[str, str]:
-    """Native documents, the members of CreateOpenIDConnectProvider and CreateRole, by file name."""
+    """Native documents, the members of CreateOpenIDConnectProvider and CreateRole, by file name.
+
+    The policy is a text, as the API and ``aws iam create-role --cli-input-json`` take it.
+    """
     clients = [access.audience, *access.other_audiences]
     files = {PROVIDER_FILE: _text({"Url": access.issuer, "ClientIDList": clients})}
     for role in access.roles:
@@ -111,7 +119,7 @@ def render(access: AWSAccess) -> dict[str, str]:
             {
                 "RoleName": name,
                 "Path": path,
-                "AssumeRolePolicyDocument": trust_policy(access, role),
+                "AssumeRolePolicyDocument": policy_text(access, role),
                 "MaxSessionDuration": role.max_session_seconds,
             }
         )

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from apostille.model.finding import Finding, Rule, Severity
 from apostille.model.identity import Issuer
 from apostille.parties.aws import policy
 from apostille.parties.aws.settings import ROLE_ARN
-from apostille.parties.party import TrustView
+from apostille.parties.party import BindingView, TrustView
 from apostille.rules import vendors
 from apostille.rules.catalogue import AUD_COMMON
 
@@ -112,24 +112,13 @@ def issuer_form(issuer: Issuer, path: str) -> Iterator[Finding]:
         yield ISSUER_PRIVATE.at(path, f"the cluster's issuer is {issuer.url!r}, which is no public host")
 
 
-def sizes(access: policy.AWSAccess, path: str) -> Iterator[Finding]:
-    """AWS-POLICY-SIZE, naming the role."""
-    for role in access.roles:
-        if (size := policy.policy_size(access, role)) > policy.MAX_POLICY:
-            yield POLICY_SIZE.at(
-                path,
-                f"the trust policy of {role.arn} would have {size} characters for {len(role.subjects)} subjects, IAM "
-                f"takes {policy.MAX_POLICY}",
-            )
-
-
-def role_names(access: policy.AWSAccess, path: str) -> Iterator[Finding]:
+def role_names(bindings: Iterable[BindingView], path: str) -> Iterator[Finding]:
     """AWS-ROLE-NAME, naming both roles."""
     known: dict[str, str] = {}
-    for role in access.roles:
-        other = known.setdefault(policy.role_name(role.arn)[1].lower(), role.arn)
-        if other != role.arn:
-            yield ROLE_NAME.at(path, f"{other} and {role.arn} are bound, and IAM cannot hold both")
+    for arn in sorted({binding.target.role_arn for binding in bindings}):
+        other = known.setdefault(policy.role_name(arn)[1].lower(), arn)
+        if other != arn:
+            yield ROLE_NAME.at(path, f"{other} and {arn} are bound, and IAM cannot hold both")
 
 
 def subject(value: str, path: str) -> Iterator[Finding]:

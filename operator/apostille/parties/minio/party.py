@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from apostille.model.finding import Finding
 from apostille.model.identity import Issuer
-from apostille.parties.minio import documents, rules
+from apostille.parties.minio import commands, documents, resources, rules
 from apostille.parties.minio import evaluate as evaluation
 from apostille.parties.minio.settings import MinIOTarget, MinIOTrust, role_arn
 from apostille.parties.party import (
@@ -15,6 +15,7 @@ from apostille.parties.party import (
     Delivered,
     Delivery,
     Format,
+    Limit,
     Paths,
     TrustView,
     Verdict,
@@ -22,6 +23,7 @@ from apostille.parties.party import (
 from apostille.rules import addresses
 
 CA_FILE = "ca.pem"
+_RENDERED = {"native": documents.render, "cli": commands.render, "terraform": resources.render}
 MAX_SESSION_NAME = 64
 _SIGNING_REGION = "us-east-1"  # what a server takes that was given no region
 
@@ -31,6 +33,7 @@ class MinIO:
 
     name = "MinIO"
     member = "minio"
+    target_field = "policy"
     Trust = MinIOTrust
     Target = MinIOTarget
     deliveries: Sequence[Delivery] = ("SDK",)
@@ -40,6 +43,10 @@ class MinIO:
     def default_audience(self, trust: TrustView) -> str | None:
         """The server's own URL: no other receiver has it."""
         return str(trust.settings.endpoint.rstrip("/"))
+
+    def pins_instances(self, settings: MinIOTrust) -> bool:
+        """Never: of a token the server compares audience and subject alone."""
+        return False
 
     def addresses(self, settings: MinIOTrust) -> Mapping[str, str]:
         """The server's."""
@@ -71,6 +78,10 @@ class MinIO:
         yield from rules.policies(settings, f"{where}.policies")
         yield from rules.one_policy(settings, bindings, "spec.allow")
 
+    def limits(self, trust: TrustView, bindings: Sequence[BindingView], issuer: Issuer) -> Sequence[Limit]:
+        """None that bindings add up to."""
+        return ()
+
     def access(self, trust: TrustView, bindings: Sequence[BindingView], issuer: Issuer) -> documents.MinIOAccess:
         """The provider, and the policies of all subjects."""
         settings: MinIOTrust = trust.settings
@@ -101,8 +112,8 @@ class MinIO:
         return evaluation.evaluate(access, claims, target)
 
     def render(self, access: documents.MinIOAccess, form: Format) -> Mapping[str, str]:
-        """The provider's environment and the policies."""
-        return documents.render(access)
+        """The provider's environment and the policies; ``mc``; aminueza/minio."""
+        return _RENDERED[form](access)
 
     def sdk(self, trust: TrustView, binding: BindingView, paths: Paths) -> Delivered:
         """The AWS SDKs' contract for web identities, with MinIO's endpoints (cloud-trust §18.1)."""

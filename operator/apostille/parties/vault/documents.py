@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 CONFIG = "config.json"
+UID = "/kubernetes.io/serviceaccount/uid"
 
 # A token that nobody renews any more dies after this part of the longest session.
 _PARTS_OF_SESSION = 3
@@ -15,10 +16,15 @@ _PARTS_OF_SESSION = 3
 
 @dataclass(frozen=True, slots=True)
 class VaultAccess:
-    """The documents themselves: ``config`` of the auth method, ``roles`` by name."""
+    """The documents themselves: ``config`` of the auth method, ``roles`` by name.
+
+    ``mount`` and ``namespace`` say where; no document does.
+    """
 
     config: Mapping[str, Any]
     roles: Mapping[str, Mapping[str, Any]]
+    mount: str = "jwt"
+    namespace: str = ""
 
     def canonical(self) -> bytes:
         """The rendered documents."""
@@ -38,13 +44,21 @@ def config(issuer: str, algorithms: Iterable[str]) -> dict[str, Any]:
 
 
 def role(
-    audience: str, subjects: Iterable[str], policies: Iterable[str] | None, session_seconds: int
+    audience: str,
+    subjects: Iterable[str],
+    policies: Iterable[str] | None,
+    session_seconds: int,
+    uids: Iterable[str] = (),
 ) -> dict[str, Any]:
-    """The body of ``auth/MOUNT/role/NAME``: this audience, exactly these subjects.
+    """The body of ``auth/MOUNT/role/NAME``: this audience, exactly these subjects; with ``uids`` these instances alone.
 
     A write changes only the fields that it names, so every field that could let in more is named.
     """
     exact = sorted(subjects)
+    claims: dict[str, Any] = {} if len(exact) == 1 else {"sub": exact}
+    if instances := sorted(uids):
+        # A UID is nobody else's, so subjects and instances need no pairs.
+        claims[UID] = instances
     document: dict[str, Any] = {
         # Unset it would be oidc, which refuses every login.
         "role_type": "jwt",
@@ -53,7 +67,7 @@ def role(
         "groups_claim": "",
         "bound_audiences": [audience],
         "bound_subject": exact[0] if len(exact) == 1 else "",
-        "bound_claims": {} if len(exact) == 1 else {"sub": exact},
+        "bound_claims": claims,
         "bound_claims_type": "string",
         # 0: Vault's defaults, of which only the 60 seconds of clock skew matter to tokens that have all times.
         "clock_skew_leeway": 0,

@@ -13,17 +13,19 @@ from apostille.parties.party import (
     Delivery,
     Exchange,
     Format,
+    Limit,
     Paths,
     TrustView,
     Verdict,
 )
-from apostille.parties.vault import documents, rules
+from apostille.parties.vault import commands, documents, resources, rules
 from apostille.parties.vault import evaluate as evaluation
 from apostille.parties.vault.settings import VaultTarget, VaultTrust
 from apostille.rules import addresses
 from apostille_exchange.recipe import Output
 
 CA_FILE = "ca.pem"
+_RENDERED = {"native": documents.render, "cli": commands.render, "terraform": resources.render}
 
 
 class Vault:
@@ -31,6 +33,7 @@ class Vault:
 
     name = "Vault"
     member = "vault"
+    target_field = "role"
     Trust = VaultTrust
     Target = VaultTarget
     # No client library logs in from a token file by itself.
@@ -41,6 +44,10 @@ class Vault:
     def default_audience(self, trust: TrustView) -> str | None:
         """The auth method's own URL: no other receiver has it."""
         return str(trust.settings.method)
+
+    def pins_instances(self, settings: VaultTrust) -> bool:
+        """By a bound claim, where the trust asks for it."""
+        return settings.pin_instances
 
     def addresses(self, settings: VaultTrust) -> Mapping[str, str]:
         """The server's."""
@@ -70,18 +77,28 @@ class Vault:
         if issuer is not None:
             yield from rules.documents(self.access(trust, bindings, issuer))
 
+    def limits(self, trust: TrustView, bindings: Sequence[BindingView], issuer: Issuer) -> Sequence[Limit]:
+        """None that a role of this kind comes near to."""
+        return ()
+
     def access(self, trust: TrustView, bindings: Sequence[BindingView], issuer: Issuer) -> documents.VaultAccess:
         """The method's configuration, and per role the union of the subjects that are bound to it."""
         subjects: dict[str, set[str]] = {}
+        uids: dict[str, set[str]] = {}
         for binding in bindings:
             subjects.setdefault(self.target_id(binding.target), set()).update(binding.subjects)
+            uids.setdefault(self.target_id(binding.target), set()).update(binding.uids.values())
         policies = {role.name: role.policies for role in trust.settings.roles}
         return documents.VaultAccess(
             documents.config(issuer.url, issuer.algorithms),
             {
-                name: documents.role(trust.audience, subjects[name], policies.get(name), trust.session_seconds)
+                name: documents.role(
+                    trust.audience, subjects[name], policies.get(name), trust.session_seconds, uids[name]
+                )
                 for name in sorted(subjects)
             },
+            trust.settings.mount,
+            trust.settings.namespace,
         )
 
     def parse(self, files: Mapping[str, str]) -> documents.VaultAccess:
@@ -93,8 +110,8 @@ class Vault:
         return evaluation.evaluate(access, claims, target)
 
     def render(self, access: documents.VaultAccess, form: Format) -> Mapping[str, str]:
-        """The bodies of ``auth/MOUNT/config`` and ``auth/MOUNT/role/NAME``."""
-        return documents.render(access)
+        """The bodies of ``auth/MOUNT/config`` and ``auth/MOUNT/role/NAME``; ``vault``; hashicorp/vault."""
+        return _RENDERED[form](access)
 
     def sdk(self, trust: TrustView, binding: BindingView, paths: Paths) -> None:
         """None: see ``deliveries``."""

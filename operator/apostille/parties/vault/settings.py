@@ -64,6 +64,14 @@ class VaultTrust(Struct, frozen=True, forbid_unknown_fields=True):
         ATOMIC,
     ] = ()
 
+    pin_instances: Annotated[
+        bool,
+        doc(
+            "pinInstances also binds the UIDs of the service accounts: one that was deleted and made anew under the "
+            "same name is refused until the documents are applied again."
+        ),
+    ] = field(name="pinInstances", default=False)
+
     @property
     def api(self) -> str:
         """The root of its API, namespace included."""

@@ -1,4 +1,4 @@
-"""An issuer's verification keys, read as STS does: discovery first, then its key set, then a cache."""
+"""An issuer's verification keys, read as relying parties do: discovery first, then its key set, then a cache."""
 
 from __future__ import annotations
 
@@ -11,8 +11,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
-
-from apostille_testbed.parties.aws.errors import Refused, invalid_token
 
 TIMEOUT = 5.0  # seconds; STS gives up on slower key servers (cloud-trust §3.3)
 _SIZE = 1 << 20  # bytes of one document; a key set of 200 keys has a tenth of it
@@ -34,6 +32,10 @@ class _Cached:
     lock: threading.Lock = field(default_factory=threading.Lock)
     keys: tuple[Mapping[str, Any], ...] = ()
     fetched: float | None = None
+
+
+class NoKey(Exception):
+    """There is no key with this kid; its cause says why the keys could not be read, where that is so."""
 
 
 class _Unreachable(Exception):
@@ -60,10 +62,10 @@ class KeySource:
         self._cache[issuer] = _Cached()
 
     def find(self, issuer: str, kid: str) -> tuple[Mapping[str, Any], ...]:
-        """The issuer's JWKs with this kid. Raises Refused when there are none or they cannot be read."""
+        """The issuer's JWKs with this kid. Raises NoKey when there are none or they cannot be read."""
         cached = self._cache.get(issuer)
         if cached is None:
-            raise _no_key()
+            raise NoKey(issuer)
         with cached.lock:
             age = None if cached.fetched is None else self._clock() - cached.fetched
             known = any(key.get("kid") == kid for key in cached.keys)
@@ -71,11 +73,11 @@ class KeySource:
                 try:
                     cached.keys = self._fetch(issuer)
                 except _Unreachable as error:
-                    raise _no_key() from error
+                    raise NoKey(issuer) from error
                 cached.fetched = self._clock()
             found = tuple(key for key in cached.keys if key.get("kid") == kid)
         if not found:
-            raise _no_key()
+            raise NoKey(issuer)
         return found
 
     def _fetch(self, issuer: str) -> tuple[Mapping[str, Any], ...]:
@@ -122,10 +124,3 @@ def _get(url: str, ca: Path) -> dict[str, Any]:
     if not isinstance(document, dict):
         raise _Unreachable("not a JSON object")
     return document
-
-
-def _no_key() -> Refused:
-    return invalid_token(
-        "Couldn't retrieve verification key from your identity provider, "
-        "please reference AssumeRoleWithWebIdentity documentation for requirements"
-    )

@@ -1,0 +1,12 @@
+"""MinIO, in both of its modes."""
+
+from __future__ import annotations
+
+from samples.sample import Sample
+from self_hosted import minio_binding, minio_trust
+
+_TARGETS = tuple({"minio": {"policy": f"ledger-{name}"}} for name in ("reader", "writer"))
+SAMPLES = {
+    "MinIO": Sample(minio_trust(), minio_binding, _TARGETS),
+    "MinIO with roles": Sample(minio_trust(settings={"mode": "Role"}), minio_binding, _TARGETS),
+}
