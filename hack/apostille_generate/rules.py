@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from apostille.lint.rules import RULES
 from apostille.model.finding import Rule, Severity
 from apostille.parties.registry import catalogue
 from apostille_generate.markdown import NOTE, table
@@ -19,14 +20,18 @@ _WHERE = {
     "webhook": "on `kubectl apply` of a FederationTrust or WorkloadBinding, and in the condition `Accepted`",
     "policy": "in the API server, for token requests and pods, by ValidatingAdmissionPolicies",
     "status": "over all bindings of a trust and over the issuer, in the conditions `Configured` and `IssuerReady`",
-    "lint": "offline, over files: `apostille lint`",
+    "lint": "offline, by `apostille lint`",
 }
 _SHORT = {"webhook": "`kubectl apply`", "policy": "API server", "status": "status", "lint": "lint"}
 
 
+def _every() -> tuple[Rule, ...]:
+    return (*catalogue(), *RULES)
+
+
 def files(root: Path) -> dict[str, str]:
     """Path to text."""
-    pages = {f"docs/rules/{rule.id}.md": _page(rule) for rule in catalogue()}
+    pages = {f"docs/rules/{rule.id}.md": _page(rule) for rule in _every()}
     return {"docs/rules/README.md": _index(), **pages}
 
 
@@ -52,7 +57,7 @@ def _index() -> str:
             ", ".join(_SHORT[place] for place in rule.enforced_in if place in _SHORT),
             f"`{rule.slug}`",
         )
-        for rule in catalogue()
+        for rule in _every()
     ]
     return (
         f"{NOTE}# Rules\n\n"

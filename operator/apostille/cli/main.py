@@ -17,6 +17,9 @@ from apostille import __version__
 COMMANDS = {
     "explain": "Says what identity a pod has, from where and until when; or why not, and the one line to change.",
     "doctor": "Examines an installation: one line a check, with the fix.",
+    "lint": "Judges files offline by the catalogue: trusts, bindings, workloads, relying parties' documents.",
+    "plan": "Says what a change in Git does: who gains, who loses, what relying parties must hold then.",
+    "rules": "Lists the catalogue's rules, or says everything about one.",
     "render": "Prints the trust configuration that a relying party must hold, as the controller renders it.",
     "release": "Opens an audience again that stayed protected after its trust, or lists which do.",
     "revoke": "Ends a binding, or a trust with all of its bindings: no token is granted any more.",

@@ -8,13 +8,14 @@ from typing import Any
 from apostille.model.finding import Finding, Rule
 from apostille.parties.aws import foreign as aws_documents
 from apostille.parties.aws.party import AWS
+from apostille.parties.keycloak.party import Keycloak
 from apostille.parties.minio.party import MinIO
 from apostille.parties.party import Party
 from apostille.parties.vault import rules as vault_documents
 from apostille.parties.vault.party import Vault
 from apostille.rules.catalogue import GENERIC
 
-PARTIES: tuple[Party, ...] = (AWS(), MinIO(), Vault())
+PARTIES: tuple[Party, ...] = (AWS(), Keycloak(), MinIO(), Vault())
 
 BY_NAME = {party.name: party for party in PARTIES}
 
