@@ -8,7 +8,11 @@ from apostille_exchange.recipe import RecipeError
 __all__ = ["Grant", "load"]
 
 # module:class, imported on use: a pod pays for its own party only.
-_GRANTS = {"AWSWebIdentity": "aws_web_identity:AWSWebIdentity", "VaultJWT": "vault_jwt:VaultJWT"}
+_GRANTS = {
+    "AWSWebIdentity": "aws_web_identity:AWSWebIdentity",
+    "GoogleSTS": "google_sts:GoogleSTS",
+    "VaultJWT": "vault_jwt:VaultJWT",
+}
 
 
 def load(name: str) -> Grant:
