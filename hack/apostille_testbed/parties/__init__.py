@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from apostille_testbed.parties.aws import AWSParty
+    from apostille_testbed.parties.google import GoogleParty
     from apostille_testbed.parties.minio import MinIOParty
     from apostille_testbed.parties.vault import VaultParty
 
@@ -51,6 +52,7 @@ class Party(Protocol):
 # module:class, imported on use: a test that needs one party pays for one party.
 _PARTIES = {
     "aws": "apostille_testbed.parties.aws:AWSParty",
+    "google": "apostille_testbed.parties.google:GoogleParty",
     "minio": "apostille_testbed.parties.minio:MinIOParty",
     "vault": "apostille_testbed.parties.vault:VaultParty",
 }
@@ -63,6 +65,8 @@ def names() -> tuple[str, ...]:
 
 @overload
 def party(name: Literal["aws"], **settings: Any) -> AbstractContextManager[AWSParty]: ...
+@overload
+def party(name: Literal["google"], **settings: Any) -> AbstractContextManager[GoogleParty]: ...
 @overload
 def party(name: Literal["minio"], **settings: Any) -> AbstractContextManager[MinIOParty]: ...
 @overload
