@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from apostille_testbed.parties.aws import AWSParty
+    from apostille_testbed.parties.entra import EntraParty
     from apostille_testbed.parties.google import GoogleParty
     from apostille_testbed.parties.minio import MinIOParty
     from apostille_testbed.parties.vault import VaultParty
@@ -52,6 +53,7 @@ class Party(Protocol):
 # module:class, imported on use: a test that needs one party pays for one party.
 _PARTIES = {
     "aws": "apostille_testbed.parties.aws:AWSParty",
+    "entra": "apostille_testbed.parties.entra:EntraParty",
     "google": "apostille_testbed.parties.google:GoogleParty",
     "minio": "apostille_testbed.parties.minio:MinIOParty",
     "vault": "apostille_testbed.parties.vault:VaultParty",
@@ -65,6 +67,8 @@ def names() -> tuple[str, ...]:
 
 @overload
 def party(name: Literal["aws"], **settings: Any) -> AbstractContextManager[AWSParty]: ...
+@overload
+def party(name: Literal["entra"], **settings: Any) -> AbstractContextManager[EntraParty]: ...
 @overload
 def party(name: Literal["google"], **settings: Any) -> AbstractContextManager[GoogleParty]: ...
 @overload

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from apostille.model.finding import Rule
 from apostille.parties.aws.party import AWS
+from apostille.parties.azure.party import Azure
 from apostille.parties.gcp.party import GCP
 from apostille.parties.minio.party import MinIO
 from apostille.parties.party import Party
 from apostille.parties.vault.party import Vault
 from apostille.rules.catalogue import GENERIC
 
-PARTIES: tuple[Party, ...] = (AWS(), GCP(), MinIO(), Vault())
+PARTIES: tuple[Party, ...] = (AWS(), Azure(), GCP(), MinIO(), Vault())
 
 BY_NAME = {party.name: party for party in PARTIES}
 

@@ -56,8 +56,6 @@ class Expression:
 
 def parse(source: str) -> Expression:
     """Raises CannotJudge for what is not known here, syntax errors included."""
-    if len(source) > MAX_EXPRESSION:
-        raise CannotJudge(f"the expression has more than {MAX_EXPRESSION} characters")
     reader = _Reader(source)
     node = reader.ternary()
     if reader.kind:

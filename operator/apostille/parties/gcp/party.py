@@ -81,6 +81,7 @@ class GCP:
         yield from rules.subjects(trust, bindings, "spec.allow")
         if issuer is not None:
             yield from rules.issuer(issuer, trust.settings, "spec.issuer")
+            yield from rules.judged(self.access(trust, bindings, issuer))
 
     def limits(self, trust: TrustView, bindings: Sequence[BindingView], issuer: Issuer) -> list[Limit]:
         """Characters of the condition, and members of each service account's policy."""
