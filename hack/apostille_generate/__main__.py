@@ -6,10 +6,10 @@ import argparse
 import sys
 from pathlib import Path
 
-from apostille_generate import crds, reasons, reference, rules
+from apostille_generate import commands, crds, observability, reasons, reference, rules, values
 
 ROOT = Path(__file__).parents[2]
-GENERATORS = (crds, reference, rules, reasons)
+GENERATORS = (crds, reference, rules, reasons, commands, observability, values)
 
 
 def main() -> int:

@@ -93,6 +93,9 @@ def _parser() -> argparse.ArgumentParser:
     manifest = commands.add_parser("manifest", help="write hack/manifests from the chart")
     manifest.set_defaults(command=_manifest)
 
+    schemas = commands.add_parser("schemas", help="write tests/chart/schemas: what API servers of other versions take")
+    schemas.set_defaults(command=_schemas)
+
     up = commands.add_parser("up", help="start a control plane in the background; does nothing when it runs")
     up.add_argument("id", nargs="?", default=_DEFAULT, help="its name, a DNS label (default: %(default)s)")
     up.add_argument("--controller-manager", action="store_true", help="run kube-controller-manager too")
@@ -120,7 +123,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _build(options: argparse.Namespace, say: Console) -> None:
     known = dict.fromkeys(binaries.PROGRAMS, binaries.kubernetes) | {"helm": lambda _, say: binaries.helm(say)}
-    known |= dict.fromkeys(programs.SOURCES, programs.program)
+    known |= dict.fromkeys(programs.NAMES, programs.program)
     default = (*binaries.PROGRAMS, "helm") if options.node else binaries.CONTROL_PLANE
     if options.node:
         node_lane.prepare(say)
@@ -145,6 +148,13 @@ def _manifest(options: argparse.Namespace, say: Console) -> None:
     binaries.helm(say)
     chart.MANIFEST.write_text(chart.manifest())
     say(f"wrote {chart.MANIFEST}")
+
+
+def _schemas(options: argparse.Namespace, say: Console) -> None:
+    from apostille_testbed import api_schemas
+
+    api_schemas.write(say)
+    say(f"wrote {api_schemas.FOLDER}")
 
 
 def _up(options: argparse.Namespace, say: Console) -> None:

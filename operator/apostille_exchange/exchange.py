@@ -13,16 +13,20 @@ from apostille_exchange.life import Life
 from apostille_exchange.log import Log
 from apostille_exchange.messages import Reply, Request
 from apostille_exchange.order import Order, longest_life
+from apostille_exchange.recipe import Notify
 
 Post = Callable[[Request, str], Reply]
 """`transport.post`."""
+Tell = Callable[[Notify, str], None]
+"""`hook.tell`."""
 
 MOST_REQUESTS = 3  # of one exchange
 CLOCKS_DIFFER = 300.0  # seconds that a credential may seem to outlive its assertion
 
 
-def exchange(life: Life, order: Order, post: Post, clock: Clock, log: Log) -> None:
+def exchange(life: Life, order: Order, post: Post, clock: Clock, log: Log, tell: Tell | None = None) -> None:
     """Assertion in, credential files out. Never raises; `life` learns of the outcome, exactly once."""
+    began = clock.monotonic()
     fields: dict[str, object] = {"binding": life.admission.binding, "grant": life.admission.grant}
     try:
         credential = _renew(life, order, post, clock)
@@ -33,17 +37,37 @@ def exchange(life: Life, order: Order, post: Post, clock: Clock, log: Log) -> No
             credential = _ask(life, order, found, post, clock)
         delivered = life.deliver(order, credential)
     except ExchangeError as error:
+        life.counts.add("refused" if error.permanent else "failed", clock.monotonic() - began, error.reason)
         _failed(life, error, fields, log)
     except Exception as error:
         # Never its text: it may quote what it stumbled over.
         detail = f"{type(error).__name__} at {_place(error)}"
+        life.counts.add("failed", clock.monotonic() - began, errors.UNKNOWN)
         _failed(life, ExchangeError(errors.UNKNOWN, detail), fields, log)
     else:
+        life.counts.add(done if delivered else "overtaken", clock.monotonic() - began)
         fields |= {"expires": instants.text(credential.expires), "credential": f"sha256:{credential.fingerprint}"}
         if delivered:
             log("info", done, result=done.capitalize(), **fields)
+            if life.admission.notify is not None:
+                _notify(life, life.admission.notify, tell, log)
         else:
             log("info", "exchanged and dropped: the plan has changed meanwhile", result="Overtaken", **fields)
+
+
+def _notify(life: Life, notify: Notify, tell: Tell | None, log: Log) -> None:
+    from apostille_exchange.deliver import hook
+
+    counts, binding = life.counts.notifications, life.admission.binding
+    try:
+        (tell or hook.tell)(notify, binding)
+    except Exception as error:
+        # The credential is delivered; who does not hear of it finds it there.
+        counts["failed"] = counts.get("failed", 0) + 1
+        detail = (error.strerror if isinstance(error, OSError) else None) or f"{type(error).__name__}: {error}"
+        log("warning", "nobody heard of the new credential", binding=binding, reason="NotNotified", detail=detail)
+    else:
+        counts["told"] = counts.get("told", 0) + 1
 
 
 def _ask(life: Life, order: Order, found: assertion.Assertion, post: Post, clock: Clock) -> Credential:
@@ -121,6 +145,7 @@ def revoke(life: Life, credential: Credential, post: Post, log: Log) -> None:
         detail = f"{type(error).__name__} at {_place(error)}"
         _not_revoked(life, credential, ExchangeError(errors.UNKNOWN, detail), fields, log)
     else:
+        life.counts.add("revoked", 0.0)
         life.revoked(credential)
         log("info", "revoked", result="Revoked", **fields)
 
@@ -128,6 +153,7 @@ def revoke(life: Life, credential: Credential, post: Post, log: Log) -> None:
 def _not_revoked(
     life: Life, credential: Credential, error: ExchangeError, fields: Mapping[str, object], log: Log
 ) -> None:
+    life.counts.add("not-revoked", 0.0, error.reason)
     wait = life.not_revoked(credential, error)
     log(
         "warning",

@@ -13,12 +13,15 @@ from apostille_exchange import assertion, errors, instants
 from apostille_exchange.clock import Clock
 from apostille_exchange.credential import Credential
 from apostille_exchange.deliver.stamp import Stamp
+from apostille_exchange.endpoint import shapes
+from apostille_exchange.endpoint.served import Served
 from apostille_exchange.errors import ExchangeError
 from apostille_exchange.grants.grant import Grant, Site
 from apostille_exchange.log import Log
+from apostille_exchange.metrics import Counts, Standing
 from apostille_exchange.order import Order, longest_life, order
 from apostille_exchange.outputs import Outputs
-from apostille_exchange.recipe import Recipe, RecipeError
+from apostille_exchange.recipe import Admission, Recipe, RecipeError
 from apostille_exchange.schedule import Backoff, Refresh
 
 
@@ -38,7 +41,11 @@ class Life:
         self.site = site
         self.admission = admission
         self.grant = grant
-        self._outputs = Outputs(admission)
+        self.counts = Counts()
+        self.served = Served()
+        """What the endpoints give away; replaced as a whole, so that reading it takes no lock."""
+        self._outputs = Outputs(admission, grant.yields)
+        _check_shapes(admission, grant)
         self._clock = clock
         self._log = log
         self._lock = threading.Lock()
@@ -50,17 +57,20 @@ class Life:
         self._closed = False
         self._busy = False
         self._held: Stamp | None = None
-        self._credential: Credential | None = None  # only where it can be renewed and revoked
+        self._expired = False
+        self._failure: ExchangeError | None = None
+        self._credential: Credential | None = None  # only where it is renewed, revoked or served
         self._discarded: list[tuple[Credential, Backoff]] = []
         self._revoking = 0
         self._refresh: Refresh | None = None
         self._backoff = Backoff(clock)
         self._tried: assertion.Version | None = None
+        self._spent: assertion.Version | None = None
         self._waits: dict[int, Backoff] = {}
 
     @property
     def _keeps(self) -> bool:
-        return self.grant.renewable or self.grant.revocable
+        return self.grant.renewable or self.grant.revocable or bool(self.admission.serves)
 
     def start(self) -> None:
         """Clears what a killed predecessor left half-written."""
@@ -106,6 +116,7 @@ class Life:
         Raises ExchangeError (NotDelivered).
         """
         with self._lock:
+            self._spent = self._tried
             if self._closed or self._order != done:
                 self._busy = False
                 self._discard(credential)
@@ -119,6 +130,8 @@ class Life:
             self._busy = False
             self._backoff.succeeded()
             self._hold(stamp)
+            if self.admission.serves:
+                self.served = Served(credential, done.parameters)
             if self._keeps:
                 before, self._credential = self._credential, credential
                 self._discard(before)
@@ -171,7 +184,29 @@ class Life:
         """Notes a failure; returns the seconds until the next try."""
         with self._lock:
             self._busy = False
-            return self._backoff.failed(error)
+            if error.reason == errors.ASSERTION_USED:
+                self._spent = self._tried
+            self._failure = error
+            left = self._held.expires - self._clock.time() if self._held is not None else float("inf")
+            return self._backoff.failed(error, left)
+
+    def standing(self) -> Standing:
+        """How the credential stands now, for metrics and ``apostille-exchange status``."""
+        with self._lock:
+            self._notice_end()
+            held = self._held
+            return Standing(self.admission.binding, self._state(), held.expires if held else 0.0, self.counts)
+
+    def _state(self) -> str:
+        if self._ended:
+            return "ended"
+        if self._held is not None:
+            return "overdue" if self._refresh is not None and self._refresh.overdue() else "fresh"
+        if self._expired:
+            return "expired"
+        if self._failure is None:
+            return "pending"
+        return "denied" if self._failure.permanent else "failed"
 
     def close(self) -> None:
         """Nothing is written from now on; returns when nothing is being written.
@@ -180,6 +215,7 @@ class Life:
         """
         with self._lock:
             self._closed = True
+            self.served = Served(why=("Closing", "the pod is ending"))
             self._credential = self._credential or self._left_behind()
             if self._credential is None:
                 return
@@ -194,6 +230,7 @@ class Life:
             return
         if self._ended:
             self._say("info", "binding is live again")
+            self.served = Served()
         restarted = self._order is None and not self._ended
         self._ended = self._left_over = False
         self._order = wanted
@@ -206,13 +243,16 @@ class Life:
         found, left = self._outputs.stamp(), 0.0
         if found is not None and found.order == wanted.digest:
             left = found.expires - self._clock.time()
-        if found is not None and 0 < left <= longest_life(self.admission):
+        kept = self._left_behind()
+        if found is not None and 0 < left <= longest_life(self.admission) and (kept or not self.admission.serves):
             self._hold(found)
-            self._credential = self._left_behind()
+            self._credential = kept
+            if kept is not None and self.admission.serves:
+                self.served = Served(kept, wanted.parameters)
             expires = instants.text(found.expires)
             self._say("info", "goes on with the credential of before the restart", expires=expires)
         else:
-            self._discard(self._left_behind())
+            self._discard(kept)
 
     def _left_behind(self) -> Credential | None:
         """The credential in the files of before a restart, where it can still be revoked."""
@@ -222,11 +262,13 @@ class Life:
         return Credential(values, found.expires, "", found.expires - found.issued) if values else None
 
     def _hold(self, stamp: Stamp) -> None:
-        self._held = stamp
+        self._held, self._expired, self._failure = stamp, False, None
         self._refresh = Refresh(stamp, self._clock)
 
     def _wants(self, wanted: Order) -> bool:
         version = assertion.version(self.admission.token)
+        if self.grant.single_use and version is not None and version == self._spent:
+            return False
         if self._backoff.waits(assertion_changed=version is not None and version != self._tried):
             return False
         if self._held is None or self._refresh is None or self._held.order != wanted.digest:
@@ -236,6 +278,7 @@ class Life:
     def _notice_end(self) -> None:
         if self._held is not None and self._clock.time() >= self._held.expires:
             self._held = self._credential = None
+            self._expired = True
             self._say("error", "the credential ended without a renewal", reason="CredentialEnded")
 
     def _end(self) -> None:
@@ -243,7 +286,9 @@ class Life:
             self._say("info", "binding has ended; the credential is dropped")
         self._credential = self._credential or self._left_behind()
         self._ended = self._left_over = True
+        self._expired, self._failure = False, None
         self._order = self._held = None
+        self.served = Served(why=("BindingEnded", "the binding has ended"))
         self._remove()
         self._drop()
 
@@ -273,3 +318,13 @@ class Life:
 
     def _say(self, level: str, message: str, **fields: object) -> None:
         self._log(level, message, binding=self.admission.binding, grant=self.admission.grant, **fields)
+
+
+def _check_shapes(admission: Admission, grant: Grant) -> None:
+    for serve in admission.serves:
+        needs = shapes.NEEDS.get(serve.shape)
+        if needs is None:
+            known = ", ".join(shapes.NEEDS)
+            raise RecipeError(f"admission.serves.shape: {serve.shape!r} is not known to this version ({known})")
+        if missing := [value for value in needs if value not in grant.yields]:
+            raise RecipeError(f"admission.serves.shape: {serve.shape} needs {', '.join(missing)}")

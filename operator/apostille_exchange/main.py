@@ -5,15 +5,22 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from socket import socket
+
 USAGE = """Exchanges a pod's service-account tokens for short-lived credentials at relying parties.
 
-usage: apostille-exchange run --plan FILE --admission=JSON [--admission=JSON ...]
+usage: apostille-exchange run --plan FILE [--state FILE] [--metrics-port N] --admission=JSON [--admission=JSON ...]
        apostille-exchange ready PATH ...
+       apostille-exchange status [FILE]
        apostille-exchange --help
 
-run    keeps the credential files of every admitted binding fresh, until SIGTERM. FILE is the plan that the
-       downward API carries in from the pod's annotation; what a pod was admitted for stands in its arguments.
+run    keeps the credentials of every admitted binding fresh, in files and at endpoints on loopback, until SIGTERM.
+       FILE is the plan that the downward API carries in from the pod's annotation; what a pod was admitted for
+       stands in its arguments. --metrics-port serves /metrics on all addresses of the pod.
 ready  succeeds when every PATH holds a credential that has not ended: the container's startup probe.
+status prints how every binding stands: pending, fresh, overdue, expired, failed, denied or ended.
 
 The CA bundle is the one that an admission names, else the system's (SSL_CERT_FILE, SSL_CERT_DIR).
 Logs are JSON, one line an exchange, on standard error.
@@ -42,6 +49,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _dispatch(words: Sequence[str]) -> int:
     if words[:1] == ["run"]:
         return _run(words[1:])
+    if words[:1] == ["status"]:
+        if len(words) > 2:
+            raise _UsageError("status: at most one FILE")
+        from apostille_exchange.status import STATE_FILE, status
+
+        return status(words[1] if words[1:] else STATE_FILE)
     if words[:1] == ["ready"]:
         if len(words) < 2:
             raise _UsageError("ready: no PATH given")
@@ -52,9 +65,12 @@ def _dispatch(words: Sequence[str]) -> int:
 
 
 def _run(words: Sequence[str]) -> int:
+    from apostille_exchange.lean import lean
+
+    lean()
     from apostille_exchange.recipe import RecipeError, loads_admission
 
-    options: dict[str, list[str]] = {"--plan": [], "--admission": []}
+    options: dict[str, list[str]] = {"--plan": [], "--admission": [], "--state": [], "--metrics-port": []}
     rest = list(words)
     while rest:
         name, equals, value = rest.pop(0).partition("=")
@@ -65,6 +81,11 @@ def _run(words: Sequence[str]) -> int:
                 raise _UsageError(f"run: {name} needs a value")
             value = rest.pop(0)
         options[name].append(value)
+    if any(len(options[name]) > 1 for name in ("--state", "--metrics-port")):
+        raise _UsageError("run: give --state and --metrics-port at most once")
+    metrics_port = (options["--metrics-port"] or ["0"])[0]
+    if not metrics_port.isdecimal() or int(metrics_port) > 65535:
+        raise _UsageError("run: --metrics-port: not a port")
     if len(options["--plan"]) != 1 or not options["--admission"]:
         raise _UsageError("run: give one --plan and at least one --admission")
     try:
@@ -75,11 +96,25 @@ def _run(words: Sequence[str]) -> int:
     paths = [output.path for admission in admissions for output in admission.outputs]
     if len(set(bindings)) < len(bindings) or len(set(paths)) < len(paths):
         raise _UsageError("run: two admissions name the same binding or output path")
-    if not all(path.startswith("/") for path in (*paths, *(admission.token for admission in admissions))):
+    others = [admission.token for admission in admissions]
+    others += [serve.secret for admission in admissions for serve in admission.serves]
+    if not all(path.startswith("/") for path in (*paths, *others)):
         raise _UsageError("run: every path of an admission must be absolute")
+    listeners = _listen({serve.port for admission in admissions for serve in admission.serves})
     from apostille_exchange.run import run
 
-    return run(options["--plan"][0], admissions)
+    return run(options["--plan"][0], admissions, (options["--state"] or [""])[0], int(metrics_port), listeners)
+
+
+def _listen(ports: set[int]) -> Sequence[socket]:
+    if not ports:
+        return ()
+    from apostille_exchange.endpoint.listen import bind
+
+    try:
+        return bind(ports)
+    except OSError:
+        return ()  # `run` says so, and tries again
 
 
 if __name__ == "__main__":

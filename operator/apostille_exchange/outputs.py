@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 
 from apostille_exchange.credential import Credential
@@ -11,26 +12,47 @@ from apostille_exchange.recipe import Admission
 
 
 class Outputs:
-    """Raises RecipeError for a format that this version does not have."""
+    """Several files of one directory switch together; files of several directories in the order of the admission.
 
-    def __init__(self, admission: Admission) -> None:
-        self._formats = [(output, formats.load(output.format)) for output in admission.outputs]
+    Raises RecipeError for a format that this version does not have, or that ``yields`` has not the values for.
+    """
+
+    def __init__(self, admission: Admission, yields: tuple[str, ...]) -> None:
+        self._formats = [(output, formats.load(output, yields)) for output in admission.outputs]
+        directories = {os.path.dirname(output.path) for output in admission.outputs}
+        self._set = directories.pop() if len(directories) == 1 and len(admission.outputs) > 1 else ""
 
     def write(self, credential: Credential, stamp: Stamp) -> None:
         """Raises OSError."""
+        contents: dict[str, tuple[str, int]] = {}
         for output, form in self._formats:
-            files.write(output.path, form.render(credential, stamp), output.mode)
+            contents[output.path] = (form.render(credential, stamp), output.mode)
             if form.beside:
                 # After the credential: until then the stamp of the last one makes a restart renew too early at worst.
-                files.write(files.beside(output.path), f"{stamp}\n", output.mode)
+                contents[files.beside(output.path)] = (f"{stamp}\n", output.mode)
+        if self._set:
+            from apostille_exchange.deliver import file_set
+
+            file_set.write(self._set, {os.path.basename(path): content for path, content in contents.items()})
+            return
+        for path, (text, mode) in contents.items():
+            files.write(path, text, mode)
 
     def remove(self) -> None:
         """Raises OSError unless all are gone."""
+        if self._set:
+            from apostille_exchange.deliver import file_set
+
+            file_set.remove(self._set)
         for output, _ in self._formats:
             files.remove(output.path)
 
     def sweep(self) -> None:
         """Removes what a killed writer left. Raises OSError."""
+        if self._set:
+            from apostille_exchange.deliver import file_set
+
+            file_set.sweep(self._set)
         for output, _ in self._formats:
             files.sweep(output.path)
 

@@ -30,11 +30,38 @@ class RecipeError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """One credential file: absolute ``path``, ``format`` (``aws-credentials``), ``mode`` (permission bits)."""
+    """One credential file: absolute ``path``, ``format`` (``aws-credentials``), ``mode`` (permission bits).
+
+    ``variable`` is the name that a format with variables gives to a token.
+    """
 
     path: str
     format: str
     mode: int = 0o644
+    variable: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Serve:
+    """One endpoint on loopback: ``shape`` as `apostille_exchange.endpoint.shapes` knows it, and the secret's file."""
+
+    shape: str
+    port: int
+    secret: str
+    mode: int = 0o644
+
+
+@dataclass(frozen=True, slots=True)
+class Notify:
+    """Who is told of every new credential: a server on the pod's loopback, or the processes of one name by a signal.
+
+    Exactly one of ``port`` (with ``path``) and ``signal`` (a name such as ``HUP``, with ``process``) is set.
+    """
+
+    port: int = 0
+    path: str = "/"
+    signal: str = ""
+    process: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +86,8 @@ class Admission:
     endpoints: Mapping[str, str] = field(default_factory=dict)
     settings: Mapping[str, str] = field(default_factory=dict)
     within_assertion: bool = False
+    serves: tuple[Serve, ...] = ()
+    notify: Notify | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +116,10 @@ def dumps_admission(admission: Admission) -> str:
         "endpoint": admission.endpoint,
         "audience": admission.audience,
         "token": admission.token,
-        "outputs": [{"path": o.path, "format": o.format, "mode": o.mode} for o in admission.outputs],
+        "outputs": [
+            {"path": o.path, "format": o.format, "mode": o.mode, **({"variable": o.variable} if o.variable else {})}
+            for o in admission.outputs
+        ],
         "sessionSeconds": admission.session_seconds,
     }
     if admission.ca:
@@ -98,6 +130,16 @@ def dumps_admission(admission: Admission) -> str:
         document["settings"] = dict(sorted(admission.settings.items()))
     if admission.within_assertion:
         document["withinAssertion"] = True
+    if admission.serves:
+        document["serves"] = [
+            {"shape": s.shape, "port": s.port, "secret": s.secret, "mode": s.mode} for s in admission.serves
+        ]
+    if (notify := admission.notify) is not None:
+        document["notify"] = (
+            {"signal": notify.signal, "process": notify.process}
+            if notify.signal
+            else {"port": notify.port, "path": notify.path}
+        )
     return _compact(document)
 
 
@@ -116,6 +158,7 @@ def loads_admission(text: str) -> Admission:
                 path=_get(o, "path", str, f"admission.outputs[{i}]"),
                 format=_get(o, "format", str, f"admission.outputs[{i}]"),
                 mode=_get(o, "mode", int, f"admission.outputs[{i}]"),
+                variable=_get(o, "variable", str, f"admission.outputs[{i}]", ""),
             )
             for i, o in enumerate(outputs)
         ),
@@ -124,12 +167,40 @@ def loads_admission(text: str) -> Admission:
         endpoints=_texts(document, "endpoints", "admission", {}),
         settings=_texts(document, "settings", "admission", {}),
         within_assertion=_get(document, "withinAssertion", bool, "admission", False),
+        serves=tuple(
+            Serve(
+                shape=_get(s, "shape", str, f"admission.serves[{i}]"),
+                port=_port(s, f"admission.serves[{i}]"),
+                secret=_get(s, "secret", str, f"admission.serves[{i}]"),
+                mode=_get(s, "mode", int, f"admission.serves[{i}]"),
+            )
+            for i, s in enumerate(_get(document, "serves", list, "admission", []))
+        ),
+        notify=_notify(document["notify"]) if document.get("notify") is not None else None,
     )
 
 
-def run_arguments(admissions: Iterable[Admission], plan_file: str) -> list[str]:
-    """The container's arguments: frozen in the pod's spec, which nobody can change while the pod lives."""
-    return ["run", "--plan", plan_file, *(f"--admission={dumps_admission(admission)}" for admission in admissions)]
+def _notify(document: Any) -> Notify:
+    where = "admission.notify"
+    if "signal" in document:
+        return Notify(signal=_get(document, "signal", str, where), process=_get(document, "process", str, where))
+    return Notify(port=_port(document, where), path=_get(document, "path", str, where))
+
+
+def _port(document: Any, where: str) -> int:
+    port: int = _get(document, "port", int, where)
+    if not 0 < port < 65536:
+        raise RecipeError(f"{where}.port: must be between 1 and 65535")
+    return port
+
+
+def run_arguments(admissions: Iterable[Admission], plan_file: str, *more: str) -> list[str]:
+    """The container's arguments: frozen in the pod's spec, which nobody can change while the pod lives.
+
+    ``more`` are further options of ``run``.
+    """
+    given = (f"--admission={dumps_admission(admission)}" for admission in admissions)
+    return ["run", "--plan", plan_file, *more, *given]
 
 
 def ready_arguments(admissions: Iterable[Admission]) -> list[str]:

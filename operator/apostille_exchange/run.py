@@ -2,25 +2,35 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
+from socket import socket
 
-from apostille_exchange import errors, grants, messages, transport
+from apostille_exchange import errors, grants, messages
 from apostille_exchange.clock import Clock
+from apostille_exchange.deliver import files, hook
+from apostille_exchange.endpoint import secret
+from apostille_exchange.endpoint.listen import bind
+from apostille_exchange.endpoint.server import Route, Server, route_path
 from apostille_exchange.errors import ExchangeError
-from apostille_exchange.exchange import Post, exchange, revoke
+from apostille_exchange.exchange import Post, Tell, exchange, revoke
 from apostille_exchange.grants.grant import Site
 from apostille_exchange.life import Life
 from apostille_exchange.log import Log
+from apostille_exchange.messages import Reply, Request
+from apostille_exchange.metrics import Standing, text
 from apostille_exchange.plan import PlanFile
 from apostille_exchange.recipe import Admission, Plan, RecipeError
+from apostille_exchange.status import document
 
 CLOSING, CLOSING_STEP = 20.0, 0.05  # seconds for revocations after SIGTERM; a pod's grace is 30 by default
 INTERVAL = 1.0  # seconds between two looks at plan, assertions and clocks
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
+_LABEL = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-")
 
 Start = Callable[[Callable[[], None]], None]
 
@@ -29,14 +39,24 @@ class Exchanger:
     """Every binding of one pod. ``start`` runs an exchange; several at once must not wait for each other."""
 
     def __init__(
-        self, plan: PlanFile, admissions: Sequence[Admission], clock: Clock, log: Log, post: Post, start: Start
+        self,
+        plan: PlanFile,
+        admissions: Sequence[Admission],
+        clock: Clock,
+        log: Log,
+        post: Post,
+        start: Start,
+        tell: Tell | None = None,
     ) -> None:
         self._plan = plan
         self._clock = clock
         self._log = log
         self._post = post
         self._start = start
+        self._tell = tell
         self._problem = ""
+        self.listening = True
+        """Until somebody can ask at its endpoints, nothing is fetched for a binding, and it is not ready."""
         self._lives: dict[str, Life] = {}
         self._admitted = {admission.binding for admission in admissions}
         for admission in admissions:
@@ -50,6 +70,31 @@ class Exchanger:
             life.start()
             self._lives[admission.binding] = life
 
+    def routes(self) -> dict[int, list[Route]]:
+        """The endpoints by port; makes their secrets. One whose secret cannot be written is not served."""
+        made: dict[int, list[Route]] = {}
+        for binding, life in self._lives.items():
+            for serve in life.admission.serves:
+                try:
+                    held = secret.establish(serve.secret, serve.mode)
+                except OSError as error:
+                    self._log("error", "endpoint not served", binding=binding, detail=error.strerror)
+                    continue
+                made.setdefault(serve.port, []).append(
+                    Route(
+                        route_path(binding, serve.shape),
+                        serve.shape,
+                        held,
+                        serve.secret,
+                        lambda life=life: life.served,  # type: ignore[misc]
+                    )
+                )
+        return made
+
+    def standings(self) -> list[Standing]:
+        """How every binding stands now."""
+        return [life.standing() for life in self._lives.values()]
+
     def tick(self) -> None:
         """One look at everything; starts the exchanges that are due."""
         if (plan := self._plan.changed()) is not None:
@@ -61,9 +106,11 @@ class Exchanger:
                     "warning", "no plan yet; the last good one stays", reason="PlanUnreadable", detail=self._problem
                 )
         for life in self._lives.values():
+            if life.admission.serves and not self.listening:
+                continue
             if (order := life.due()) is not None:
                 try:
-                    self._start(partial(exchange, life, order, self._post, self._clock, self._log))
+                    self._start(partial(exchange, life, order, self._post, self._clock, self._log, self._tell))
                 except RuntimeError:  # no thread can be started now
                     life.failed(ExchangeError(errors.UNKNOWN))
         self._revoke()
@@ -100,6 +147,10 @@ class Exchanger:
 
 
 def _site(admission: Admission) -> Site:
+    if not admission.binding or not _LABEL.issuperset(admission.binding):
+        raise RecipeError("admission.binding: must be a name of letters, digits and -")
+    if admission.notify is not None:
+        hook.check(admission.notify)
     read = {}
     for name, url in {"": admission.endpoint, **admission.endpoints}.items():
         try:
@@ -110,22 +161,117 @@ def _site(admission: Admission) -> Site:
     return Site(admission, read.pop(""), read)
 
 
-def run(plan: str, admissions: Sequence[Admission]) -> int:
-    """Serves until SIGTERM or SIGINT; returns the exit code. Nothing else ends it."""
+class _StateFile:
+    """Written when something has changed, for ``apostille-exchange status``."""
+
+    def __init__(self, path: str, log: Log) -> None:
+        self._path, self._log = path, log
+        self._said = ""
+
+    def write(self, standings: Iterable[Standing]) -> None:
+        said = json.dumps(document(standings))
+        if not self._path or said == self._said:
+            return
+        try:
+            files.write(self._path, said + "\n", 0o644)
+        except OSError as error:
+            self._log("warning", "the state could not be written", detail=error.strerror)
+        self._said = said
+
+
+def run(
+    plan: str,
+    admissions: Sequence[Admission],
+    state: str = "",
+    metrics_port: int = 0,
+    listeners: Sequence[socket] = (),
+) -> int:
+    """Serves until SIGTERM or SIGINT; returns the exit code. Nothing else ends it.
+
+    ``listeners`` are the endpoints', where their ports could be had already.
+    """
     # Blocked in every thread and waited for in this one: no handler that could run in the middle of something.
     signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
     clock = Clock()
     log = Log(clock)
-    exchanger = Exchanger(PlanFile(plan), admissions, clock, log, transport.post, _in_background)
+    endpoints = _Endpoints(admissions, listeners, clock, log)
+    exchanger = Exchanger(PlanFile(plan), admissions, clock, log, _post, _in_background)
+    counted = _listen_metrics(metrics_port, exchanger, endpoints.counts, clock, log)
+    state_file = _StateFile(state, log)
     while True:
         try:
+            exchanger.listening = endpoints.serve(exchanger)
             exchanger.tick()
+            state_file.write(exchanger.standings())
         except Exception as error:
             log("error", "unexpected", detail=type(error).__name__)
         if signal.sigtimedwait(_SIGNALS, INTERVAL) is not None:
             break
+    # Nobody is given a credential that is revoked a moment later.
+    endpoints.close()
     exchanger.close()
+    if counted is not None:
+        counted.close()
     return 0
+
+
+class _Endpoints:
+    """A port that is taken is tried again with every look."""
+
+    def __init__(self, admissions: Iterable[Admission], listeners: Sequence[socket], clock: Clock, log: Log) -> None:
+        self._ports = {serve.port for admission in admissions for serve in admission.serves}
+        self._clock, self._log = clock, log
+        self._listeners = listeners
+        self._server: Server | None = None
+        self._told = False
+        self.counts: dict[tuple[str, int], int] = {}
+
+    def serve(self, exchanger: Exchanger) -> bool:
+        """Begins to answer as soon as it can; whether it does."""
+        if self._server is None and self._ports and self._listen():
+            self._server = Server(self._listeners, self._clock, self.counts)
+            self._server.start(exchanger.routes())
+        return self._server is not None
+
+    def _listen(self) -> bool:
+        try:
+            self._listeners = self._listeners or bind(self._ports)
+        except OSError as error:
+            if not self._told:
+                detail = f"{', '.join(str(port) for port in sorted(self._ports))}: {error.strerror}"
+                self._log("error", "endpoint not served yet", reason="PortTaken", detail=detail)
+            self._told = True
+            return False
+        return True
+
+    def close(self) -> None:
+        """Returns when nothing is answered any more."""
+        if self._server is not None:
+            self._server.close()
+
+
+def _listen_metrics(
+    port: int, exchanger: Exchanger, replies: Mapping[tuple[str, int], int], clock: Clock, log: Log
+) -> Server | None:
+    if not port:
+        return None
+    for host in ("::", "0.0.0.0"):  # noqa: S104 - what is counted is for a Prometheus outside the pod
+        try:
+            made = Server(bind([port], host), clock)
+        except OSError as error:
+            problem = error.strerror
+            continue
+        made.start({}, {"/metrics": lambda: text(exchanger.standings(), replies)})
+        return made
+    log("warning", "metrics not served", reason="PortTaken", detail=problem)
+    return None
+
+
+def _post(request: Request, ca: str) -> Reply:
+    # Imported by the first exchange, in its thread: TLS takes longer to load than everything else together.
+    from apostille_exchange import transport
+
+    return transport.post(request, ca)
 
 
 def _in_background(work: Callable[[], None]) -> None:

@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from apostille.cli import render
+from apostille.parties.party import FORMATS
+
 KUBECONFIG = """
 apiVersion: v1
 kind: Config
@@ -33,18 +36,20 @@ def kubeconfig(tmp_path: Path) -> str:
 
 def test_help_lists_every_command_with_a_summary() -> None:
     shown = " ".join(run("--help").stdout.split())
-    for command in ("controller Runs", "admission Serves", "render Prints"):
+    for command in ("controller Runs", "admission Serves", "render Prints", "explain Says", "doctor Examines"):
         assert f" {command} " in shown
 
 
-@pytest.mark.parametrize("command", ["controller", "admission", "render"])
+@pytest.mark.parametrize("command", ["controller", "admission", "render", "explain", "doctor"])
 def test_every_option_has_its_help(command: str) -> None:
     done = run(command, "--help")
     assert done.returncode == 0
     assert "--kubeconfig" in done.stdout
 
 
-@pytest.mark.parametrize("arguments", [[], ["rendr"], ["render"], ["admission"], ["controller", "--ca-bundle=x"]])
+@pytest.mark.parametrize(
+    "arguments", [[], ["rendr"], ["render"], ["admission"], ["controller", "--ca-bundle=x"], ["explain", "x"]]
+)
 def test_wrong_usage_is_exit_code_2(arguments: list[str]) -> None:
     done = run(*arguments)
     assert (done.returncode, done.stdout) == (2, "")
@@ -80,3 +85,7 @@ def test_a_certificate_that_cannot_be_read_is_named(kubeconfig: str, tmp_path: P
 
     for line in (missing, broken):
         assert line.startswith(f"apostille: certificate {certificate} with key {key}: ")
+
+
+def test_render_takes_every_form_that_parties_have() -> None:
+    assert (*FORMATS, "json") == render.FORMS

@@ -16,6 +16,7 @@ from apostille.kinds.federation_trust import FederationTrust
 from apostille.kinds.status import ConditionStatus, FederationTrustStatus
 from apostille.kube.client import TRUSTS, ApiError
 from apostille.kube.recorder import Recorder
+from apostille.telemetry import metrics
 from controller.declarations import trust
 from jumping_loop import in_no_time
 
@@ -176,3 +177,20 @@ async def test_a_message_alone_is_no_event() -> None:
 
     assert scene.written() == 2
     assert scene.events() == ["Ready"]
+
+
+@in_no_time
+async def test_objects_are_counted_by_reason_until_they_are_gone() -> None:
+    def counted() -> dict[str, float]:
+        scene.writer.measure()
+        (gauge,) = metrics.OBJECTS.collect()
+        return {sample.labels["reason"]: sample.value for sample in gauge.samples}
+
+    scene = Scene()
+    await scene.writer.write(PATH, scene.known(), status("Activating", "False"))
+    assert counted() == {"Activating": 1}
+    await scene.writer.write(PATH, scene.known(), status())
+    await scene.writer.write(PATH, scene.known(), status())  # nothing to write, and still counted
+    assert counted() == {"Ready": 1}
+    scene.writer.forget(PATH)
+    assert counted() == {}

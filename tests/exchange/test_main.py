@@ -75,10 +75,11 @@ def test_both_spellings_of_an_option_are_taken(tmp_path: Path, monkeypatch: pyte
 
     admission = PodFiles(tmp_path).admission()
     seen = []
-    monkeypatch.setattr(run, "run", lambda plan, admissions: seen.append((plan, admissions)) or 0)
+    monkeypatch.setattr(run, "run", lambda plan, admissions, *more: seen.append((plan, admissions, *more)) or 0)
     assert exit_code(["run", "--plan=/p=q", "--admission", dumps_admission(admission)]) == 0
     assert exit_code(run_arguments([admission], "/p=q")) == 0
-    assert seen == [("/p=q", [admission])] * 2
+    assert exit_code(run_arguments([admission], "/p", "--state=/s", "--metrics-port=9")) == 0
+    assert seen == [*[("/p=q", [admission], "", 0, ())] * 2, ("/p", [admission], "/s", 9, ())]
 
 
 def test_ready_when_every_file_holds_a_credential_that_has_not_ended(
@@ -121,7 +122,9 @@ def test_a_running_sidecar_carries_no_module_it_can_do_without(tmp_path: Path) -
         f"import sys; sys.path.insert(0, {str(OPERATOR)!r})\n"
         "import apostille_exchange.main, apostille_exchange.run\n"
         "from apostille_exchange import grants, instants\nfrom apostille_exchange.deliver import formats\n"
-        "grants.load('AWSWebIdentity'); formats.load('aws-credentials'); instants.seconds('2026-01-01T00:00:00Z')\n"
+        "from apostille_exchange.recipe import Output\n"
+        "grant = grants.load('AWSWebIdentity'); formats.load(Output('/x', 'aws-credentials'), grant.yields)\n"
+        "instants.seconds('2026-01-01T00:00:00Z')\n"
         f"print(*(name for name in {heavy!r} if name in sys.modules))\n"
     )
     ran = subprocess.run(

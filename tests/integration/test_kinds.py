@@ -345,7 +345,7 @@ def test_defaults_are_visible_in_what_is_stored(stored: Any) -> None:
     }
     assert made_binding == binding("any")["spec"] | {
         "token": {"expirationSeconds": 3600},
-        "delivery": {"mode": "Auto", "containers": {"include": []}},
+        "delivery": {"mode": "Auto", "containers": {"include": []}, "files": []},
         "validity": {},
         "suspended": False,
     }

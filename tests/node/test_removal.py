@@ -14,12 +14,14 @@ AUDIENCE = "https://aws-prod.sts.example"
 
 @pytest.mark.parametrize("kinds", ["chart", "kubectl"])
 def test_removal_leaves_nothing_that_refuses_pods(node: Node, kinds: str) -> None:
-    """With a binding in force; kinds applied by the chart, or by kubectl before it."""
+    """With a binding in force; kinds of the release, or applied by kubectl before it and none of its business."""
     node.kubectl("delete", "crd", "federationtrusts.apostille.dev", "workloadbindings.apostille.dev", check=False)
     token = ("create", "token", "default", "--namespace=payments", f"--audience={AUDIENCE}")
+    settings = ()
     if kinds == "kubectl":
         node.kubectl("apply", "--server-side", "-f", ROOT / "crds")
-    with Release(node):
+        settings = ("crds.enabled=false",)
+    with Release(node, *settings):
         for file in ("00-namespace.yaml", "10-trust.yaml"):
             node.kubectl("apply", "-f", QUICKSTART / file)
         node.kubectl("wait", "--for=condition=Ready", "ftrust/aws-prod", "--timeout=60s")

@@ -99,6 +99,10 @@ CASES: dict[str, tuple[str, Findings, Findings]] = {
         "provider.json:oidc.jwksJson", _judged(jwksJson=json.dumps({"keys": [{"kty": "RSA", "d": "x"}]})),
         _judged(jwksJson=json.dumps({"keys": [{"kty": "RSA", "n": "x", "e": "AQAB", "kid": "k"}]})),
     ),
+    "GCP215": (
+        _CONDITION, _judged({"attributeCondition": "assertion.sub.matches('^system:.*$')"}),
+        _judged({"attributeCondition": "assertion.sub == 'system:serviceaccount:payments:reader'"}),
+    ),
     "GCP214": ("provider.json:oidc.allowedAudiences", _judged(allowedAudiences=["a", "b"]), _judged()),
 }  # fmt: skip
 

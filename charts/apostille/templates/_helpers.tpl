@@ -5,6 +5,9 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | quote }}
+{{- with .Values.commonLabels }}
+{{ toYaml . }}
+{{- end }}
 {{- end }}
 
 {{/* What selects the pods of one process: (dict "root" $ "component" "admission"). */}}
@@ -46,12 +49,80 @@ authorizer.group('apostille.dev').resource('federationtrusts').check('override')
 
 {{/* Passes Pod Security `restricted`; no user id, because some platforms assign ranges: the image's is a number. */}}
 {{- define "apostille.podSecurity" -}}
-runAsNonRoot: true
-seccompProfile: {type: RuntimeDefault}
+{{- toYaml (merge (deepCopy .Values.podSecurityContext) (dict "runAsNonRoot" true "seccompProfile" (dict "type" "RuntimeDefault"))) -}}
 {{- end }}
 
 {{- define "apostille.containerSecurity" -}}
 allowPrivilegeEscalation: false
 capabilities: {drop: [ALL]}
 readOnlyRootFilesystem: true
+{{- end }}
+
+{{/* Metadata of the pods of one process: (dict "root" $ "component" "admission" "of" .Values.admission). */}}
+{{- define "apostille.podMetadata" -}}
+labels:
+  {{- toYaml (merge (fromYaml (include "apostille.labels" .root)) .of.podLabels) | nindent 2 }}
+  app.kubernetes.io/component: {{ .component }}
+{{- with .of.podAnnotations }}
+annotations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
+
+{{/* Where the pods of one process run, and what they are pulled with; arguments as above. */}}
+{{- define "apostille.placement" -}}
+{{- with .root.Values.priorityClassName | default (ternary "apostille" "" .root.Values.priorityClass.create) }}
+priorityClassName: {{ . }}
+{{- end }}
+{{- with .root.Values.image.pullSecrets }}
+imagePullSecrets:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .of.nodeSelector }}
+nodeSelector:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .of.tolerations }}
+tolerations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .of.affinity }}
+affinity:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+topologySpreadConstraints:
+{{- if .of.topologySpreadConstraints }}
+  {{- toYaml .of.topologySpreadConstraints | nindent 0 }}
+{{- else }}
+{{- range list "topology.kubernetes.io/zone" "kubernetes.io/hostname" }}
+- maxSkew: 1
+  topologyKey: {{ . }}
+  whenUnsatisfiable: ScheduleAnyway
+  # An old replica that is about to go counts for nothing.
+  matchLabelKeys: [pod-template-hash]
+  labelSelector:
+    matchLabels:
+      {{- include "apostille.selector" $ | nindent 6 }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{/* A disruption budget of one process; arguments as above. */}}
+{{- define "apostille.disruptionBudget" -}}
+{{- if and .of.disruptionBudget (gt (int .of.replicas) 1) }}
+apiVersion: policy/v1
+kind: PodDisruptionBudget
+metadata:
+  name: apostille-{{ .component }}
+  namespace: {{ .root.Release.Namespace }}
+  labels:
+    {{- include "apostille.labels" .root | nindent 4 }}
+spec:
+  maxUnavailable: 1
+  # One that is not ready protects nobody, so it does not hold up a drain.
+  unhealthyPodEvictionPolicy: AlwaysAllow
+  selector:
+    matchLabels:
+      {{- include "apostille.selector" . | nindent 6 }}
+{{- end }}
 {{- end }}

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from apostille_testbed.parties.aws import AWSParty
     from apostille_testbed.parties.entra import EntraParty
     from apostille_testbed.parties.google import GoogleParty
+    from apostille_testbed.parties.hydra.party import HydraParty
+    from apostille_testbed.parties.keycloak.party import KeycloakParty
     from apostille_testbed.parties.minio import MinIOParty
     from apostille_testbed.parties.vault import VaultParty
 
@@ -55,6 +57,8 @@ _PARTIES = {
     "aws": "apostille_testbed.parties.aws:AWSParty",
     "entra": "apostille_testbed.parties.entra:EntraParty",
     "google": "apostille_testbed.parties.google:GoogleParty",
+    "hydra": "apostille_testbed.parties.hydra.party:HydraParty",
+    "keycloak": "apostille_testbed.parties.keycloak.party:KeycloakParty",
     "minio": "apostille_testbed.parties.minio:MinIOParty",
     "vault": "apostille_testbed.parties.vault:VaultParty",
 }
@@ -71,6 +75,10 @@ def party(name: Literal["aws"], **settings: Any) -> AbstractContextManager[AWSPa
 def party(name: Literal["entra"], **settings: Any) -> AbstractContextManager[EntraParty]: ...
 @overload
 def party(name: Literal["google"], **settings: Any) -> AbstractContextManager[GoogleParty]: ...
+@overload
+def party(name: Literal["hydra"], **settings: Any) -> AbstractContextManager[HydraParty]: ...
+@overload
+def party(name: Literal["keycloak"], **settings: Any) -> AbstractContextManager[KeycloakParty]: ...
 @overload
 def party(name: Literal["minio"], **settings: Any) -> AbstractContextManager[MinIOParty]: ...
 @overload

@@ -31,8 +31,12 @@ def of(control_plane: ControlPlane) -> Read:
     return lambda path: control_plane.client.request("GET", path)
 
 
+_CLUSTERS = "*.issuer.example"
+"""The issuers of control planes."""
+
+
 class IssuerSite:
-    """Serves ``issuers`` (URL to `Read`) over TLS under their own names, to whoever comes through `proxy`."""
+    """Serves ``issuers`` (URL to `Read`) over TLS under their own names, to whoever comes through its proxy."""
 
     def __init__(self, issuers: Mapping[str, Read], directory: Path) -> None:
         directory.mkdir(parents=True, exist_ok=True)
@@ -40,12 +44,16 @@ class IssuerSite:
         authority = Authority(directory)
         self.ca = authority.pem
         """The PEM file that its readers must trust."""
-        self._server = Server(self._answer, authority.server(self._issuers), "127.0.0.1")
-        self._proxy = Proxy(frozenset(self._issuers), self._server.port)
+        self._server = Server(self._answer, authority.server({*self._issuers, _CLUSTERS}), "127.0.0.1")
+        self._proxy = Proxy(self._issuers, self._server.port)
         self.environment = {"HTTPS_PROXY": self._proxy.url, "NO_PROXY": "127.0.0.1,localhost"}
         """What makes a program find it."""
         self.reads = 0
         """How often a key set was read."""
+
+    def add(self, url: str, read: Read) -> None:
+        """One more issuer, below `_CLUSTERS`."""
+        self._issuers[_host(url)] = (url, read)
 
     def start(self) -> None:
         """Begins to answer."""

@@ -6,12 +6,13 @@ import contextlib
 import socket
 import socketserver
 import threading
+from collections.abc import Collection
 
 
 class Proxy:
     """An HTTP CONNECT proxy (RFC 9110 §9.3.6) to one port, for these host names only."""
 
-    def __init__(self, hosts: frozenset[str], port: int) -> None:
+    def __init__(self, hosts: Collection[str], port: int) -> None:
         self._server = _Threads(("127.0.0.1", 0), _tunnel(hosts, port))
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
         self._thread: threading.Thread | None = None
@@ -35,7 +36,7 @@ class _Threads(socketserver.ThreadingTCPServer):
     block_on_close = False
 
 
-def _tunnel(hosts: frozenset[str], port: int) -> type[socketserver.StreamRequestHandler]:
+def _tunnel(hosts: Collection[str], port: int) -> type[socketserver.StreamRequestHandler]:
     class Tunnel(socketserver.StreamRequestHandler):
         def handle(self) -> None:
             method, _, rest = self.rfile.readline(4096).decode("ascii", "replace").partition(" ")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 from pathlib import Path
 
 from apostille.cli.controller import address_policy, process_arguments
@@ -18,11 +17,16 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--certificate", metavar="FILE", required=True, type=Path, help="PEM; read again when it changes"
     )
     parser.add_argument("--key", metavar="FILE", required=True, type=Path, help="PEM of its private key")
+    parser.add_argument(
+        "--exchange-metrics-port", type=int, default=0, metavar="N", help="sidecars serve /metrics there (default: not)"
+    )
     parser.add_argument("--exchange-image", default="apostille-exchange:dev", help="image of the exchange sidecar")
 
 
 def run(options: argparse.Namespace) -> int:
     """Until SIGTERM."""
+    import asyncio
+
     from apostille.admission.server import serve
     from apostille.core.settings import InjectionSettings
     from apostille.kube.connection import Connection
@@ -32,7 +36,7 @@ def run(options: argparse.Namespace) -> int:
     asyncio.run(
         serve(
             Connection.load(options.kubeconfig),
-            InjectionSettings(exchange_image=options.exchange_image),
+            InjectionSettings(exchange_image=options.exchange_image, metrics_port=options.exchange_metrics_port),
             own_namespace=options.namespace,
             service_account=options.service_account,
             host=options.host,

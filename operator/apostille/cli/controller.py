@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import base64
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -66,6 +65,8 @@ def address_policy(options: argparse.Namespace) -> AddressPolicy:
 
 def run(options: argparse.Namespace) -> int:
     """Until SIGTERM; 1 when it does not lead any more."""
+    import asyncio
+
     from apostille.controller.run import run as run_controller
     from apostille.core.settings import ClusterSettings
     from apostille.kube.connection import Connection

@@ -3,30 +3,39 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import json
 import sys
 from pathlib import Path
 from typing import Any
+
+from apostille.cli import options as common
+
+# Those of `apostille.parties.party.FORMATS`, which is too heavy for --help, and all native ones in one document.
+FORMS = ("native", "cli", "terraform", "json")
+EXAMPLES = """
+$ kubectl apostille render aws-prod -o terraform > iam.tf.json
+"""
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Options."""
     parser.add_argument("trust", help="name of a FederationTrust")
     parser.add_argument(
-        "--format", default="native", choices=["native", "cli", "terraform"],
-        help="which documents, of those in the trust's spec.configuration.formats (default: %(default)s)",
+        "-o", "--output", default="native", choices=FORMS,
+        help="native: the members of the vendor's API; cli: a script of the vendor's commands; terraform: Terraform or "
+        "OpenTofu JSON; json: the native documents by name in one (default: %(default)s)",
     )  # fmt: skip
-    parser.add_argument("-o", "--output", default="text", choices=["text", "json"], help="default: %(default)s")
     parser.add_argument("--directory", metavar="DIR", type=Path, help="write one file per document instead of printing")
-    parser.add_argument("--kubeconfig", metavar="FILE")
+    common.cluster(parser)
     parser.add_argument(
-        "--namespace", default="apostille-system", help="Apostille's own namespace (default: %(default)s)"
+        "--namespace", default=common.OWN_NAMESPACE, help="Apostille's own namespace (default: %(default)s)"
     )
 
 
 def run(options: argparse.Namespace) -> int:
     """0 when printed; 1 when there is nothing to print, with the reason."""
+    import asyncio
+
     from apostille.kube.client import CONFIG_MAPS, TRUSTS, ApiError, Client
     from apostille.kube.connection import Connection
     from apostille.model.conditions import find
@@ -34,7 +43,7 @@ def run(options: argparse.Namespace) -> int:
     from apostille.parties.party import form_of
 
     async def read() -> tuple[dict[str, Any], dict[str, Any]]:
-        async with Client(Connection.load(options.kubeconfig)) as client:
+        async with Client(Connection.load(options.kubeconfig, options.context)) as client:
             trust = await client.get(TRUSTS.path(options.trust))
             try:
                 return trust, await client.get(
@@ -56,11 +65,12 @@ def run(options: argparse.Namespace) -> int:
         reason = configured.get("message") or "the controller has not looked at this trust yet"
         print(f"apostille: nothing is rendered for {options.trust}: {reason}", file=sys.stderr)
         return 1
-    files = {name: text for name, text in files.items() if form_of(name) == options.format}
+    form = "native" if options.output == "json" else options.output
+    files = {name: text for name, text in files.items() if form_of(name) == form}
     if not files:
-        written = {"native": "Native", "cli": "CLI", "terraform": "Terraform"}[options.format]
+        written = {"native": "Native", "cli": "CLI", "terraform": "Terraform"}[form]
         print(
-            f"apostille: {options.trust} is not rendered as {options.format}: "
+            f"apostille: {options.trust} is not rendered as {form}: "
             f"add {written} to its spec.configuration.formats", file=sys.stderr,
         )  # fmt: skip
         return 1

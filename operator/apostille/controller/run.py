@@ -125,9 +125,14 @@ class Controller:
         """Sets the gauges that nobody keeps."""
         metrics.LEADER.set(int(self._lease.held))
         metrics.QUEUE_DEPTH.set(len(self._cluster_queue) + len(self._pod_queue) + len(self._status_queue))
-        metrics.WATCH_SILENCE.labels("pods").set(self._pods.silence)
-        metrics.WATCH_SILENCE.labels("generated").set(self._generated.silence)
-        metrics.WATCH_SILENCE.labels("declared").set(self._declared.silence)
+        # Who waits to lead listens to the lease only.
+        metrics.WATCH_SILENCE.clear()
+        metrics.WATCH_SILENCE.labels("lease").set(asyncio.get_running_loop().time() - self._lease.heard)
+        if self._lease.held:
+            metrics.WATCH_SILENCE.labels("pods").set(self._pods.silence)
+            metrics.WATCH_SILENCE.labels("generated").set(self._generated.silence)
+            metrics.WATCH_SILENCE.labels("declared").set(self._declared.silence)
+        self._writer.measure()
 
     # Keys to reconcilers.
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -14,6 +16,7 @@ from apostille.kube.client import ApiError, Client
 from apostille.kube.recorder import Recorder
 from apostille.model.conditions import find
 from apostille.model.names import API_VERSION, BINDING_KIND, TRUST_KIND
+from apostille.telemetry import metrics
 
 MANAGER = "apostille/status"
 
@@ -25,12 +28,20 @@ class _Written:
     status: dict[str, Any]
 
 
+@dataclass(frozen=True, slots=True)
+class _Told:
+    kind: str
+    reason: str
+    pods: Mapping[str, int]
+
+
 class StatusWriter:
     """Remembers what it wrote, since the copy of an object may be older than its last status."""
 
     def __init__(self, client: Client, recorder: Recorder) -> None:
         self._client, self._recorder = client, recorder
         self._last: dict[str, _Written] = {}
+        self._told: dict[str, _Told] = {}
         self._writing: set[str] = set()
 
     async def write(self, path: str, about: FederationTrust | WorkloadBinding | Unreadable, status: Status) -> None:
@@ -38,9 +49,11 @@ class StatusWriter:
         last = self._last.get(path)
         before = last.status if last is not None and last.uid == about.uid else about.raw_status
         document = _timed(to_json(status), before)
+        kind, metadata = _reference(about)
+        ready = find(document["conditions"], "Ready")
+        self._told[path] = _Told(kind, ready["reason"], document.get("pods") or {})
         if document == before:
             return
-        kind, metadata = _reference(about)
         # With its uid, so that an object that was made anew meanwhile does not get the status of the one before.
         body = {
             "apiVersion": API_VERSION,
@@ -59,11 +72,11 @@ class StatusWriter:
         finally:
             self._writing.discard(path)
         self._last[path] = _Written(about.uid, int(raw["metadata"]["resourceVersion"]), raw.get("status") or {})
-        old, new = find(before.get("conditions") or [], "Ready"), find(document["conditions"], "Ready")
-        if (old.get("status"), old.get("reason")) != (new["status"], new["reason"]):
-            kind_of = "Normal" if new["status"] == "True" or new["reason"] == "Activating" else "Warning"
+        old = find(before.get("conditions") or [], "Ready")
+        if (old.get("status"), old.get("reason")) != (ready["status"], ready["reason"]):
+            kind_of = "Normal" if ready["status"] == "True" or ready["reason"] == "Activating" else "Warning"
             reference = {"apiVersion": API_VERSION, "kind": kind, "uid": about.uid, **metadata}
-            await self._recorder.record(reference, kind_of, new["reason"], new["message"])
+            await self._recorder.record(reference, kind_of, ready["reason"], ready["message"])
 
     def differs(self, path: str, raw: dict[str, Any]) -> bool:
         """Whether somebody else has changed a status since it was written; it is then to be written again."""
@@ -78,6 +91,15 @@ class StatusWriter:
     def forget(self, path: str) -> None:
         """The object is gone."""
         self._last.pop(path, None)
+        self._told.pop(path, None)
+
+    def measure(self) -> None:
+        """Sets the gauges of what statuses say; a reason that nobody has any more is gone, not 0."""
+        metrics.OBJECTS.clear()
+        for (kind, reason), count in Counter((told.kind, told.reason) for told in self._told.values()).items():
+            metrics.OBJECTS.labels(kind, reason).set(count)
+        for state in ("matched", "injected", "stale", "missing"):
+            metrics.PODS.labels(state).set(sum(told.pods.get(state, 0) for told in self._told.values()))
 
 
 def _reference(about: FederationTrust | WorkloadBinding | Unreadable) -> tuple[str, dict[str, str]]:

@@ -67,6 +67,7 @@ def inject(pod: Pod, plans: Sequence[PodPlan], settings: InjectionSettings) -> I
         )
     _metadata(work, metadata)
     _volumes(work, spec)
+    _endpoints(work, spec)
     _exchange(work, spec)
     for section in ("initContainers", "containers"):
         for index, container in enumerate(spec.get(section) or ()):
@@ -126,6 +127,32 @@ def _volumes(work: _Work, spec: Mapping[str, Any]) -> None:
             if volume.get("name") in wanted and volume not in want and i not in stale
         ]
     work.operations += merge_list("/spec/volumes", have, want, stale)
+
+
+def _endpoints(work: _Work, spec: Mapping[str, Any]) -> None:
+    """Ports on the pod's loopback are shared by its containers, and with ``hostNetwork`` by the whole node."""
+    declared = parts.declared_ports(spec)
+    for plan in work.plans:
+        for serve in parts.served(plan):
+            if spec.get("hostNetwork"):
+                work.denials.append(
+                    f"spec.hostNetwork: WorkloadBinding {plan.binding} has an endpoint on loopback, which every "
+                    "process of the node could take or ask; deliver files instead (drop spec.delivery.endpoint)"
+                )
+            elif serve.port in declared:
+                work.denials.append(
+                    f"spec.containers: container {declared[serve.port]} declares port {serve.port}, where the endpoint "
+                    f"of WorkloadBinding {plan.binding} is to listen; choose another spec.delivery.endpoint.port"
+                )
+        notify = plan.frozen.admission.notify if plan.frozen.admission is not None else None
+        if notify is not None and notify.signal and not spec.get("shareProcessNamespace"):
+            work.warnings.append(
+                f"WorkloadBinding {plan.binding}: spec.delivery.notify.signal reaches nobody in a pod without "
+                "shareProcessNamespace"
+            )
+    port = work.settings.metrics_port
+    if port and any(plan.frozen.admission for plan in work.plans) and not parts.counts_at(spec, work.settings):
+        work.warnings.append(f"the exchange sidecar serves no metrics in this pod: port {port} is not free in it")
 
 
 def _exchange(work: _Work, spec: Mapping[str, Any]) -> None:

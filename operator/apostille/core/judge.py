@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+from apostille.core.delivery import problems, wants_sidecar
+from apostille.core.pod_plan import paths_of
 from apostille.kinds.federation_trust import Allow, FederationTrust
 from apostille.kinds.unions import target_members, target_of
 from apostille.kinds.workload_binding import WorkloadBinding
@@ -102,8 +104,26 @@ def judge_binding(binding: WorkloadBinding, trust: FederationTrust | None, conte
                     f"Choose one of Auto, {', '.join(trust.party.deliveries)}",
                 )
             )
+        findings += _delivery(binding, trust)
     findings += checks.lifetime(binding.spec.token.expiration_seconds, "spec.token.expirationSeconds", ceiling)
     return checks.first_of_each(findings)
+
+
+def _delivery(binding: WorkloadBinding, trust: FederationTrust) -> Iterable[Finding]:
+    spec, party = binding.spec.delivery, trust.party
+    if not wants_sidecar(spec):
+        return
+    asked = next(name for name in ("endpoint", "files", "notify") if getattr(spec, name))
+    if spec.mode not in ("Auto", "Sidecar") or "Sidecar" not in party.deliveries:
+        yield catalogue.NOT_ALLOWED.at(
+            f"spec.delivery.{asked}", "only the exchange sidecar delivers this", "Choose the mode Sidecar, or drop it"
+        )
+        return
+    own = binding.view(party)
+    made = party.exchange(trust.view, own, paths_of(binding.name)) if own.target is not None else None
+    if made is not None:
+        for where, what in problems(spec, made[0], party.name, paths_of(binding.name)):
+            yield catalogue.NOT_ALLOWED.at(f"spec.delivery.{where}", what, "Choose another one")
 
 
 def _allowed(binding: WorkloadBinding, trust: FederationTrust, account: ServiceAccount, path: str) -> Iterable[Finding]:

@@ -7,10 +7,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from apostille.core import delivery
 from apostille.core.pod_plan import PodPlan
 from apostille.core.settings import InjectionSettings
 from apostille.model import names
-from apostille_exchange.recipe import Admission, Plan, RecipeError, dumps, loads, ready_arguments, run_arguments
+from apostille_exchange.recipe import (
+    Admission,
+    Plan,
+    RecipeError,
+    Serve,
+    dumps,
+    loads,
+    ready_arguments,
+    run_arguments,
+)
 
 CREDENTIALS_SIZE = "4Mi"
 NOBODY = 65532  # the uid of the image, as distroless images number it
@@ -103,7 +113,37 @@ def container_mounts(plans: Sequence[PodPlan]) -> list[dict[str, Any]]:
         mounts.append(dict(_FILES_MOUNT))
     if any(plan.frozen.admission for plan in plans):
         mounts.append({"name": names.CREDENTIALS_VOLUME, "mountPath": names.CREDENTIALS_DIRECTORY, "readOnly": True})
+    # One at most: two bindings with such an endpoint also dispute its variables.
+    for plan in plans:
+        if any(serve.shape == "azure" for serve in served(plan)):
+            folder = f"{plan.binding}/{delivery.ARC_FOLDER}"
+            mount = {"name": names.CREDENTIALS_VOLUME, "mountPath": delivery.ARC_DIRECTORY, "subPath": folder}
+            mounts.append({**mount, "readOnly": True})
+            break
     return mounts
+
+
+def served(plan: PodPlan) -> tuple[Serve, ...]:
+    """The endpoints on loopback that a plan has."""
+    return plan.frozen.admission.serves if plan.frozen.admission is not None else ()
+
+
+def declared_ports(spec: Mapping[str, Any]) -> dict[int, str]:
+    """TCP ports that a pod's containers declare, and by which container."""
+    return {
+        port["containerPort"]: str(container.get("name"))
+        for section in ("initContainers", "containers")
+        for container in spec.get(section) or ()
+        if container.get("name") not in names.OUR_CONTAINERS
+        for port in container.get("ports") or ()
+        if isinstance(port.get("containerPort"), int) and port.get("protocol", "TCP") == "TCP"
+    }
+
+
+def counts_at(spec: Mapping[str, Any], settings: InjectionSettings) -> int:
+    """Where the sidecar of this pod serves ``/metrics``; 0 where the port is not the pod's to give."""
+    taken = spec.get("hostNetwork") or settings.metrics_port in declared_ports(spec)
+    return 0 if taken else settings.metrics_port
 
 
 def exchange_container(
@@ -127,12 +167,18 @@ def exchange_container(
     elif (spec.get("securityContext") or {}).get("runAsUser") == 0:
         # Inherited, it would contradict runAsNonRoot and the pod would never start.
         security["runAsUser"] = NOBODY
+    options = [f"--state={names.STATE_FILE}"]
+    ports = []
+    if (counted := counts_at(spec, settings)) > 0:
+        options.append(f"--metrics-port={counted}")
+        ports = [{"name": names.METRICS_PORT_NAME, "containerPort": counted, "protocol": "TCP"}]
     return {
         "name": names.EXCHANGE_CONTAINER,
         "image": settings.exchange_image,
         "imagePullPolicy": settings.image_pull_policy,
         "restartPolicy": "Always",
-        "args": run_arguments(admissions, names.PLAN_FILE),
+        "args": run_arguments(admissions, names.PLAN_FILE, *options),
+        **({"ports": ports} if ports else {}),
         "resources": dict(settings.resources),
         "securityContext": security,
         "startupProbe": {
@@ -177,7 +223,11 @@ def _file_owner(
 
 
 def _with_mode(admission: Admission, mode: int) -> Admission:
-    return replace(admission, outputs=tuple(replace(output, mode=mode) for output in admission.outputs))
+    return replace(
+        admission,
+        outputs=tuple(o if o.format == "kept" else replace(o, mode=mode) for o in admission.outputs),
+        serves=tuple(replace(serve, mode=mode) for serve in admission.serves),
+    )
 
 
 def is_our_path(path: str) -> bool:

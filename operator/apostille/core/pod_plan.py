@@ -7,10 +7,11 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from apostille.core.delivery import shape, wants_sidecar
 from apostille.kinds.federation_trust import FederationTrust
 from apostille.kinds.workload_binding import WorkloadBinding
 from apostille.model import names
-from apostille.parties.party import Delivery, Paths
+from apostille.parties.party import Delivered, Delivery, Paths
 from apostille_exchange.recipe import Admission, Recipe, dumps_admission
 
 
@@ -68,6 +69,15 @@ class PodPlan:
         return {**self.frozen.files, **self.live.files}
 
 
+def paths_of(binding: str) -> Paths:
+    """Where a container finds a binding's files."""
+    return Paths(
+        token=names.token_file(binding),
+        credentials=names.credentials_directory(binding),
+        files=names.files_directory(binding),
+    )
+
+
 def pod_plan(trust: FederationTrust, binding: WorkloadBinding) -> PodPlan:
     """The plan of an accepted binding. Raises ValueError when its target is not one of the trust's party."""
     party, view = trust.party, trust.view
@@ -75,30 +85,33 @@ def pod_plan(trust: FederationTrust, binding: WorkloadBinding) -> PodPlan:
     if own.target is None:
         raise ValueError(f"spec.target.{party.member} is missing")
     mode = binding.spec.delivery.mode
-    delivery = party.deliveries[0] if mode == "Auto" else mode
-    paths = Paths(
-        token=names.token_file(binding.name),
-        credentials=names.credentials_directory(binding.name),
-        files=names.files_directory(binding.name),
-    )
+    automatic: Delivery = party.deliveries[0]
+    if wants_sidecar(binding.spec.delivery) and "Sidecar" in party.deliveries:
+        automatic = "Sidecar"
+    delivery = automatic if mode == "Auto" else mode
+    paths = paths_of(binding.name)
     admission, recipe = None, None
     if delivery == "Sidecar":
         made = party.exchange(view, own, paths)
         if made is None:
             raise ValueError(f"spec.delivery.mode: the sidecar has no exchange for {party.name}")
         exchange, delivered = made
+        shaped = shape(binding.name, binding.spec.delivery, exchange, delivered, paths)
+        delivered = Delivered(shaped.environment, delivered.files)
         admission = Admission(
             binding=binding.name,
             grant=exchange.grant,
             endpoint=exchange.endpoint,
             audience=trust.audience,
             token=paths.token,
-            outputs=exchange.outputs,
+            outputs=shaped.outputs,
             session_seconds=max(trust.spec.ceilings.session_seconds, exchange.party_seconds),
             ca=exchange.ca,
             endpoints=exchange.endpoints,
             settings=exchange.settings,
             within_assertion=trust.spec.ceilings.session_within_assertion,
+            serves=shaped.serves,
+            notify=shaped.notify,
         )
         recipe = Recipe(binding.name, exchange.parameters, trust.spec.ceilings.session_seconds)
     else:

@@ -29,6 +29,8 @@ class InjectionSettings:
     resources: Mapping[str, Any] = field(
         default_factory=lambda: {"requests": {"cpu": "5m", "memory": "24Mi"}, "limits": {"memory": "64Mi"}}
     )
+    metrics_port: int = 0
+    """Where the sidecar serves ``/metrics``, on all addresses of the pod; 0: nowhere."""
     mesh_proxies: tuple[str, ...] = MESH_PROXIES
 
 

@@ -9,6 +9,7 @@ from msgspec import Struct, field
 
 from apostille.kinds.fields import ATOMIC, LABEL, Seconds, ServiceAccountName, Time, cel, doc, immutable
 from apostille.kinds.unions import Target, target_of, target_rules
+from apostille.model import names
 from apostille.model.identity import ServiceAccount
 from apostille.parties.party import BindingView, Party
 
@@ -50,6 +51,67 @@ class Containers(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"
     ] = ()
 
 
+class Endpoint(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
+    """Credentials over HTTP on the pod's loopback."""
+
+    type: Annotated[
+        Literal["AWSContainerCredentials", "AzureManagedIdentity", "Token"],
+        doc(
+            "type is the protocol: AWSContainerCredentials as every AWS SDK reads it, AzureManagedIdentity as Azure's "
+            "SDKs do, Token for a GET with the secret as bearer token."
+        ),
+    ]
+    port: Annotated[
+        int,
+        doc("port that the sidecar listens on, on 127.0.0.1 only; no container of the pod may declare it.", ge=1024,
+            le=65535),
+    ] = names.ENDPOINT_PORT  # fmt: skip
+
+
+class File(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
+    """One more credential file, in the binding's own directory."""
+
+    format: Annotated[
+        Literal["AWSCredentials", "AWSProcess", "Dotenv", "JSON", "Token"],
+        doc(
+            "format: AWSCredentials a shared credentials file, AWSProcess what credential_process expects, Dotenv "
+            "lines NAME='value', JSON every value and the end as an object, Token the token and nothing else."
+        ),
+    ]
+    name: Annotated[
+        str,
+        doc("name of the file.", max_length=63, pattern="^[a-zA-Z0-9][-._a-zA-Z0-9]*$"),
+    ]
+    variable: Annotated[
+        str,
+        doc("variable that a token is called in a file of the format Dotenv; default TOKEN.", max_length=63,
+            pattern="^([A-Z_][A-Z0-9_]*)?$"),
+    ] = ""  # fmt: skip
+
+
+class NotifyHTTP(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
+    """A POST without a body to 127.0.0.1."""
+
+    port: Annotated[int, doc("port of a server in the pod.", ge=1, le=65535)]
+    path: Annotated[str, doc("path of the URL.", max_length=256, pattern="^/[!-~]*$")] = "/"
+
+
+class NotifySignal(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
+    """A signal; takes shareProcessNamespace and the sidecar's own user."""
+
+    name: Annotated[Literal["HUP", "USR1", "USR2"], doc("name of the signal.")]
+    process: Annotated[
+        str, doc("process is the name of the program, as the kernel shows it.", max_length=63, pattern="^[^/\\s]+$")
+    ]
+
+
+class Notify(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
+    """Who is told of every new credential; exactly one member."""
+
+    http: Annotated[NotifyHTTP | None, doc("http posts to a server in the pod.")] = None
+    signal: Annotated[NotifySignal | None, doc("signal is sent to the processes of one program.")] = None
+
+
 class DeliverySpec(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
     """How the credential reaches the application."""
 
@@ -58,12 +120,43 @@ class DeliverySpec(Struct, frozen=True, forbid_unknown_fields=True, rename="came
         doc(
             "mode SDK gives the containers the assertion and the environment with which the vendor's SDK exchanges it; "
             "Sidecar gives them a credential file that the exchange sidecar keeps fresh, and keeps the assertion from "
-            "them; Auto is SDK where the vendor's SDK can, else Sidecar."
+            "them; Auto is SDK where the vendor's SDK can and nothing below is asked for, else Sidecar."
         ),
     ] = "Auto"
     containers: Annotated[Containers, doc("containers selects containers of the pod.")] = field(
         default_factory=Containers
     )
+    endpoint: Annotated[
+        Endpoint | None,
+        doc("endpoint has the sidecar give the credential over HTTP on the pod's loopback, instead of its usual file."),
+    ] = None
+    files: Annotated[
+        tuple[File, ...],
+        doc("files are further ones that the sidecar keeps fresh; all of a binding switch together.", max_length=8),
+        ATOMIC,
+        cel(
+            [
+                {
+                    "rule": "self.all(one, self.exists_one(other, other.name == one.name))",
+                    "message": "every file needs a name of its own",
+                    "reason": "FieldValueDuplicate",
+                }
+            ]
+        ),
+    ] = ()
+    notify: Annotated[
+        Notify | None,
+        doc("notify says who is told of every new credential; nothing secret is sent."),
+        cel(
+            [
+                {
+                    "rule": "has(self.http) != has(self.signal)",
+                    "message": "give exactly one of http and signal",
+                    "reason": "FieldValueInvalid",
+                }
+            ]
+        ),
+    ] = None
 
 
 class Validity(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):

@@ -54,8 +54,10 @@ PODS = Resource("v1", "pods")
 CONFIG_MAPS = Resource("v1", "configmaps")
 SERVICE_ACCOUNTS = Resource("v1", "serviceaccounts")
 CLUSTER_ROLES = Resource("rbac.authorization.k8s.io/v1", "clusterroles")
+DEPLOYMENTS = Resource("apps/v1", "deployments")
 LEASES = Resource("coordination.k8s.io/v1", "leases")
 EVENTS = Resource("events.k8s.io/v1", "events")
+CORE_EVENTS = Resource("v1", "events")
 MUTATING = Resource("admissionregistration.k8s.io/v1", "mutatingwebhookconfigurations")
 VALIDATING = Resource("admissionregistration.k8s.io/v1", "validatingwebhookconfigurations")
 POLICIES = Resource("admissionregistration.k8s.io/v1", "validatingadmissionpolicies")
@@ -94,6 +96,18 @@ class Client:
     async def get(self, path: str, parameters: Mapping[str, str] | None = None) -> Object:
         """Raises ApiError; ``code`` is 404 where there is nothing."""
         return (await self._request("GET", path, parameters=parameters))[0]
+
+    async def text(self, path: str, parameters: Mapping[str, str] | None = None) -> str:
+        """What is not JSON, such as a container's log. Raises ApiError."""
+        headers = {**self._connection.headers(), "Accept": "*/*"}
+        try:
+            async with self._open.get(self._connection.server + path, params=parameters, headers=headers) as response:
+                raw = await response.read()
+                if response.status >= 400:
+                    raise _error(response, raw)
+                return raw.decode(errors="replace")
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise ApiError(0, "", f"GET {path}: {type(error).__name__}: the API server did not answer") from None
 
     async def list_all(self, path: str, **parameters: str) -> tuple[list[Object], str]:
         """All items of a collection in chunks, and the resourceVersion from which to watch."""

@@ -10,21 +10,24 @@ from typing import Any
 
 # Many requests may be refused at once; one of them reads the credentials again.
 RENEW_PAUSE = 1.0
+_POD = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 
 
 class Connection:
     """Server address, TLS and credentials. Tokens that rotate (in-cluster, exec plugins) are read anew per request."""
 
-    def __init__(self, configuration: Any, *, in_cluster: bool, kubeconfig: str | None = None) -> None:
+    def __init__(
+        self, configuration: Any, *, in_cluster: bool, kubeconfig: str | None = None, context: str | None = None
+    ) -> None:
         self._configuration = configuration
         self.in_cluster = in_cluster
         self.server: str = configuration.host.rstrip("/")
-        self._kubeconfig = kubeconfig
+        self._kubeconfig, self._context = kubeconfig, context
         self._renewing, self._renewed = threading.Lock(), -RENEW_PAUSE
 
     @classmethod
-    def load(cls, kubeconfig: str | None = None) -> Connection:
-        """From ``kubeconfig``, else in-cluster, else ``$KUBECONFIG`` or ``~/.kube/config``.
+    def load(cls, kubeconfig: str | None = None, context: str | None = None) -> Connection:
+        """From ``kubeconfig``, else in-cluster, else ``$KUBECONFIG`` or ``~/.kube/config``; there its ``context``.
 
         Raises ConnectionError with what was tried.
         """
@@ -32,17 +35,32 @@ class Connection:
         from kubernetes import client, config
 
         configuration = client.Configuration()
-        in_cluster = kubeconfig is None and Path("/var/run/secrets/kubernetes.io/serviceaccount/token").exists()
+        in_cluster = (
+            kubeconfig is None
+            and context is None
+            and Path("/var/run/secrets/kubernetes.io/serviceaccount/token").exists()
+        )
         try:
             if in_cluster:
                 config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
             else:
                 config.load_kube_config(  # type: ignore[no-untyped-call]
-                    config_file=kubeconfig, client_configuration=configuration
+                    config_file=kubeconfig, context=context, client_configuration=configuration
                 )
         except config.ConfigException as error:
             raise ConnectionError(f"no cluster found: {error}; pass --kubeconfig or set KUBECONFIG") from None
-        return cls(configuration, in_cluster=in_cluster, kubeconfig=kubeconfig)
+        return cls(configuration, in_cluster=in_cluster, kubeconfig=kubeconfig, context=context)
+
+    @property
+    def namespace(self) -> str:
+        """That of the context, as kubectl takes it."""
+        if self.in_cluster:
+            return (_POD / "namespace").read_text().strip()
+        from kubernetes import config
+
+        contexts, active = config.list_kube_config_contexts(self._kubeconfig)  # type: ignore[no-untyped-call]
+        chosen = next((one for one in contexts if one["name"] == self._context), active)
+        return str((chosen.get("context") or {}).get("namespace") or "default")
 
     def renew(self) -> bool:
         """After an answer 401: reads the credentials from where they came; whether it may be tried again with them.
@@ -54,7 +72,7 @@ class Connection:
                 return True
             before = self.token
             try:
-                self._configuration = type(self).load(self._kubeconfig)._configuration
+                self._configuration = type(self).load(self._kubeconfig, self._context)._configuration
             except (ConnectionError, OSError, ValueError):
                 return False  # half written, perhaps; the next refusal looks again
             if self.token == before:

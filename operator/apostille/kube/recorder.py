@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from apostille.kube.client import EVENTS, ApiError, Client
+from apostille.telemetry import metrics
 
 log = logging.getLogger(__name__)
 
@@ -57,7 +58,8 @@ class Recorder:
             )
         except ApiError as error:
             self._said.pop(key, None)
-            log.warning("event not written", extra={"reason": str(error)})
+            metrics.EVENTS_LOST.inc()
+            log.warning("event not written", extra={"object": dict(about), "reason": str(error)})
 
     def _forget(self, now: float) -> None:
         while self._said:

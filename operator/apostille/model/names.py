@@ -23,6 +23,9 @@ TOKENS_DIRECTORY = "/var/run/secrets/apostille.dev"
 FILES_DIRECTORY = "/etc/apostille.dev"
 CREDENTIALS_DIRECTORY = "/var/run/apostille.dev"
 PLAN_FILE = f"{FILES_DIRECTORY}/plan"
+STATE_FILE = f"{CREDENTIALS_DIRECTORY}/.state"
+ENDPOINT_PORT = 29015
+METRICS_PORT_NAME = "apostille-stats"
 
 # Cluster objects that the controller generates; all owned by the anchor.
 ANCHOR = "apostille-anchor"

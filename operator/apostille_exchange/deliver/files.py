@@ -18,7 +18,7 @@ def write(path: str, content: str, mode: int) -> None:
     directory hands down (fsGroup). A missing directory is made, for others to pass through and not to write.
     """
     directory = os.path.dirname(path)
-    _make(directory)
+    make(directory)
     temporary = _temporary(path)
     with contextlib.suppress(FileNotFoundError):
         os.unlink(temporary)
@@ -34,7 +34,7 @@ def write(path: str, content: str, mode: int) -> None:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(temporary)
         raise
-    _sync(directory)
+    sync(directory)
 
 
 def remove(path: str) -> None:
@@ -43,7 +43,7 @@ def remove(path: str) -> None:
     for file in (beside(path), path):
         with contextlib.suppress(FileNotFoundError, NotADirectoryError):
             os.unlink(file)
-            _sync(os.path.dirname(file))
+            sync(os.path.dirname(file))
 
 
 def sweep(path: str) -> None:
@@ -81,20 +81,22 @@ def _temporary(path: str) -> str:
     return os.path.join(directory, f".{name}.tmp")
 
 
-def _make(directory: str) -> None:
+def make(directory: str) -> None:
+    """A directory for others to pass through and not to write. Raises OSError."""
     try:
         os.mkdir(directory)
     except FileExistsError:
         return
     except FileNotFoundError:
-        _make(os.path.dirname(directory))
+        make(os.path.dirname(directory))
         os.mkdir(directory)
     # Whatever the umask; a setgid bit that was handed down stays.
     inherited = os.stat(directory).st_mode & stat.S_ISGID
     os.chmod(directory, inherited | 0o755)  # noqa: S103 - the files in it have modes of their own
 
 
-def _sync(directory: str) -> None:
+def sync(directory: str) -> None:
+    """Makes renames in it last. Raises OSError."""
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)

@@ -10,9 +10,19 @@ from collections.abc import Callable, Mapping
 
 from apostille_exchange.credential import Credential
 from apostille_exchange.deliver.stamp import Stamp
-from apostille_exchange.recipe import RecipeError
+from apostille_exchange.recipe import Output, RecipeError
 
-_FORMATS = {"aws-credentials": "aws_credentials", "token": "token"}
+_KEYS = ("AccessKeyId", "SecretAccessKey", "SessionToken")
+
+# Name → (module, values of a credential that it cannot do without).
+_FORMATS: Mapping[str, tuple[str, tuple[str, ...]]] = {
+    "aws-credentials": ("aws_credentials", _KEYS),
+    "aws-process": ("aws_process", _KEYS),
+    "dotenv": ("dotenv", ()),
+    "json": ("json_object", ()),
+    "kept": ("kept", ()),
+    "token": ("token", ("token",)),
+}
 
 
 class Format:
@@ -27,11 +37,22 @@ class Format:
         self.render, self.beside, self.read = render, beside, read
 
 
-def load(name: str) -> Format:
-    """Raises RecipeError for a format that this version does not have."""
-    if name not in _FORMATS:
-        raise RecipeError(f"admission.outputs.format: {name!r} is not known to this version ({', '.join(_FORMATS)})")
+def load(output: Output, yields: tuple[str, ...]) -> Format:
+    """Raises RecipeError for a format that this version does not have, or that the grant has not the values for."""
+    where = "admission.outputs.format"
+    if output.format not in _FORMATS:
+        raise RecipeError(f"{where}: {output.format!r} is not known to this version ({', '.join(_FORMATS)})")
+    name, needs = _FORMATS[output.format]
+    if missing := [value for value in needs if value not in yields]:
+        raise RecipeError(f"{where}: {output.format} needs {', '.join(missing)}, which the grant does not yield")
     from importlib import import_module
 
-    module = import_module(f"apostille_exchange.deliver.{_FORMATS[name]}")
-    return Format(module.render, getattr(module, "STAMP_BESIDE", False), getattr(module, "read", None))
+    module = import_module(f"apostille_exchange.deliver.{name}")
+    render = module.render
+    if output.variable:
+        if output.format != "dotenv":
+            raise RecipeError(f"admission.outputs.variable: {output.format} has no variables")
+        from functools import partial
+
+        render = partial(render, variable=output.variable)
+    return Format(render, getattr(module, "STAMP_BESIDE", False), getattr(module, "read", None))

@@ -13,6 +13,12 @@ _GRANTS = {
     "EntraClientAssertion": "entra_client_assertion:EntraClientAssertion",
     "GoogleSTS": "google_sts:GoogleSTS",
     "VaultJWT": "vault_jwt:VaultJWT",
+    "TokenExchange": "rfc8693:TokenExchange",
+    "JWTBearer": "rfc7523:JWTBearer",
+    "ClientAssertion": "rfc7523:ClientAssertion",
+    "Anthropic": "federation_rules:Anthropic",
+    "OpenAI": "federation_rules:OpenAI",
+    "Kernel": "federation_rules:Kernel",
 }
 
 

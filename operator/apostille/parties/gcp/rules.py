@@ -9,6 +9,7 @@ from typing import Any
 from apostille.model.finding import Finding, Rule, Severity
 from apostille.model.identity import Issuer
 from apostille.parties.gcp import documents
+from apostille.parties.gcp.cel import CannotJudge
 from apostille.parties.gcp.documents import DIRECT as DIRECT_FILE
 from apostille.parties.gcp.documents import PROVIDER, GCPAccess
 from apostille.parties.gcp.evaluate import MAX_SUBJECT, admits, attributes
@@ -121,9 +122,17 @@ AUD_COUNT = Rule(
     "Each further audience is a receiver whose tokens Google takes too.",
     ("status", "lint"),
 )  # fmt: skip
+NOT_JUDGED = Rule(
+    "GCP215", "GCP-NOT-JUDGED", Severity.WARN, "An expression is not judged",
+    "Look at it yourself, or write it with operators, in, has(), startsWith, endsWith, contains and size",
+    "What an expression means is evaluated, not guessed. Regular expressions and Google's own functions are not "
+    "evaluated here, so nothing is said of whom they let in.",
+    ("status", "lint"),
+)  # fmt: skip
 RULES: tuple[Rule, ...] = (
     TARGET_FORM, PROJECT, ID_FORM, SUBJECT_LONG, ISSUER_FORM, ISSUER_PRIVATE, KEYS_UNKNOWN, ALG, CONDITION_SIZE,
     MEMBERS, COND_EMPTY, COND_TRUE, SET_POOL, SET_SA_NAME, SET_NS, SUBJECT_CONST, JWKS_FIELD, AUD_COUNT,
+    NOT_JUDGED,
 )  # fmt: skip
 
 MAX_MEMBERS = 1500  # principals of one allow policy (IAM "Quotas and limits")
@@ -192,8 +201,24 @@ def issuer(found: Issuer, given: GCPTrust, path: str) -> Iterator[Finding]:
 
 
 def judged(access: GCPAccess) -> Iterator[Finding]:
-    """Rules on documents, ours or anybody's; paths are ``FILE:FIELD``. Raises CannotJudge."""
+    """Rules on documents, ours or anybody's; paths are ``FILE:FIELD``."""
     where = f"{PROVIDER}:attributeCondition"
+    try:
+        yield from _expressions(access, where)
+    except CannotJudge as error:
+        yield NOT_JUDGED.at(where, str(error))
+    listed = access.oidc.get("allowedAudiences") or ()
+    if len(listed) > 1:
+        yield AUD_COUNT.at(f"{PROVIDER}:oidc.allowedAudiences", f"it accepts {', '.join(map(str, listed))}")
+    yield from _keys(access.oidc)
+    for email, policy in access.service_accounts.items():
+        for member, _ in documents.members(policy, (documents.ROLE, "roles/iam.serviceAccountTokenCreator")):
+            yield from _member(access, email, member)
+    for member in access.direct:
+        yield from _member(access, DIRECT_FILE, member)
+
+
+def _expressions(access: GCPAccess, where: str) -> Iterator[Finding]:
     condition = str(access.provider.get("attributeCondition") or "").strip()
     mapped = [attributes(access.provider, stranger) for stranger in _STRANGERS]
     if not condition:
@@ -206,15 +231,6 @@ def judged(access: GCPAccess) -> Iterator[Finding]:
     told = [one["google.subject"] for one in mapped if one is not None]
     if len(told) > 1 and len(set(told)) < len(told):
         yield SUBJECT_CONST.at(f"{PROVIDER}:attributeMapping", f"{told[0]!r} is the subject of several")
-    listed = access.oidc.get("allowedAudiences") or ()
-    if len(listed) > 1:
-        yield AUD_COUNT.at(f"{PROVIDER}:oidc.allowedAudiences", f"it accepts {', '.join(map(str, listed))}")
-    yield from _keys(access.oidc)
-    for email, policy in access.service_accounts.items():
-        for member, _ in documents.members(policy, (documents.ROLE, "roles/iam.serviceAccountTokenCreator")):
-            yield from _member(access, email, member)
-    for member in access.direct:
-        yield from _member(access, DIRECT_FILE, member)
 
 
 def _keys(oidc: Mapping[str, Any]) -> Iterator[Finding]:

@@ -1,0 +1,1 @@
+"""Delivery over HTTP on loopback, in the shapes that SDKs know."""
