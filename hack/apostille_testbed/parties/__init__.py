@@ -15,11 +15,14 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from apostille_testbed.parties.aws import AWSParty
+    from apostille_testbed.parties.databricks import DatabricksParty
     from apostille_testbed.parties.entra import EntraParty
     from apostille_testbed.parties.google import GoogleParty
+    from apostille_testbed.parties.hcp import HCPParty
     from apostille_testbed.parties.hydra.party import HydraParty
     from apostille_testbed.parties.keycloak.party import KeycloakParty
     from apostille_testbed.parties.minio import MinIOParty
+    from apostille_testbed.parties.snowflake import SnowflakeParty
     from apostille_testbed.parties.vault import VaultParty
 
 
@@ -57,9 +60,12 @@ _PARTIES = {
     "aws": "apostille_testbed.parties.aws:AWSParty",
     "entra": "apostille_testbed.parties.entra:EntraParty",
     "google": "apostille_testbed.parties.google:GoogleParty",
+    "databricks": "apostille_testbed.parties.databricks:DatabricksParty",
+    "hcp": "apostille_testbed.parties.hcp:HCPParty",
     "hydra": "apostille_testbed.parties.hydra.party:HydraParty",
     "keycloak": "apostille_testbed.parties.keycloak.party:KeycloakParty",
     "minio": "apostille_testbed.parties.minio:MinIOParty",
+    "snowflake": "apostille_testbed.parties.snowflake:SnowflakeParty",
     "vault": "apostille_testbed.parties.vault:VaultParty",
 }
 
@@ -76,11 +82,17 @@ def party(name: Literal["entra"], **settings: Any) -> AbstractContextManager[Ent
 @overload
 def party(name: Literal["google"], **settings: Any) -> AbstractContextManager[GoogleParty]: ...
 @overload
+def party(name: Literal["databricks"], **settings: Any) -> AbstractContextManager[DatabricksParty]: ...
+@overload
+def party(name: Literal["hcp"], **settings: Any) -> AbstractContextManager[HCPParty]: ...
+@overload
 def party(name: Literal["hydra"], **settings: Any) -> AbstractContextManager[HydraParty]: ...
 @overload
 def party(name: Literal["keycloak"], **settings: Any) -> AbstractContextManager[KeycloakParty]: ...
 @overload
 def party(name: Literal["minio"], **settings: Any) -> AbstractContextManager[MinIOParty]: ...
+@overload
+def party(name: Literal["snowflake"], **settings: Any) -> AbstractContextManager[SnowflakeParty]: ...
 @overload
 def party(name: Literal["vault"], **settings: Any) -> AbstractContextManager[VaultParty]: ...
 @overload

@@ -9,16 +9,24 @@ from apostille.model.finding import Finding, Rule
 from apostille.parties.aws.party import AWS
 from apostille.parties.azure import rules as azure_documents
 from apostille.parties.azure.party import Azure
+from apostille.parties.databricks import rules as databricks_documents
+from apostille.parties.databricks.party import Databricks
 from apostille.parties.gcp import rules as gcp_documents
 from apostille.parties.gcp.party import GCP
+from apostille.parties.hcp import rules as hcp_documents
+from apostille.parties.hcp.party import HCP
 from apostille.parties.keycloak.party import Keycloak
 from apostille.parties.minio.party import MinIO
 from apostille.parties.party import Party
+from apostille.parties.snowflake import rules as snowflake_documents
+from apostille.parties.snowflake.party import Snowflake
 from apostille.parties.vault import rules as vault_documents
 from apostille.parties.vault.party import Vault
 from apostille.rules.catalogue import GENERIC
 
-PARTIES: tuple[Party, ...] = (AWS(), Azure(), GCP(), Keycloak(), MinIO(), Vault())
+PARTIES: tuple[Party, ...] = (
+    AWS(), Azure(), Databricks(), GCP(), HCP(), Keycloak(), MinIO(), Snowflake(), Vault(),
+)  # fmt: skip
 
 BY_NAME = {party.name: party for party in PARTIES}
 
@@ -26,6 +34,9 @@ BY_NAME = {party.name: party for party in PARTIES}
 _DOCUMENTS: Mapping[str, Callable[[Any], Iterable[Finding]]] = {
     Azure.name: azure_documents.judged,
     GCP.name: gcp_documents.judged,
+    Databricks.name: databricks_documents.documents,
+    HCP.name: hcp_documents.documents,
+    Snowflake.name: snowflake_documents.documents,
     Vault.name: vault_documents.documents,
 }
 

@@ -1,10 +1,9 @@
-"""What a relying party that fetches keys itself can make of an issuer's URL."""
+"""Which issuer URLs a relying party on the internet can use: byte for byte, over https, under a public name."""
 
 from __future__ import annotations
 
 import re
 
-# A name that public DNS can answer, in lower case as URLs of issuers are compared.
 _HOST = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*")
 # Names that no public DNS server answers, and addresses, for which nobody has a public certificate.
 _PRIVATE = re.compile(r"(.*\.)?(svc|local|localhost|localdomain|internal|lan|home|corp)|[0-9.]+|[^.]+")
@@ -24,3 +23,10 @@ def is_plain(url: str) -> bool:
 def is_private(url: str) -> bool:
     """Whether nobody outside of the cluster's network can know its host."""
     return _PRIVATE.fullmatch(host(url).partition(":")[0]) is not None
+
+
+def unusable(url: str) -> str:
+    """Why a party that reads discovery document and keys from the internet cannot use this issuer; empty: it can."""
+    if not is_plain(url):
+        return "no https URL with a lower-case host name and without user, query and fragment"
+    return "no public host" if is_private(url) else ""

@@ -12,6 +12,8 @@ _GRANTS = {
     "AWSWebIdentity": "aws_web_identity:AWSWebIdentity",
     "EntraClientAssertion": "entra_client_assertion:EntraClientAssertion",
     "GoogleSTS": "google_sts:GoogleSTS",
+    "DatabricksTokenExchange": "databricks:DatabricksTokenExchange",
+    "HCPWorkload": "hcp:HCPWorkload",
     "VaultJWT": "vault_jwt:VaultJWT",
     "TokenExchange": "rfc8693:TokenExchange",
     "JWTBearer": "rfc7523:JWTBearer",
