@@ -17,7 +17,10 @@ State = Literal["injected", "stale", "missing"]
 
 @dataclass(frozen=True, slots=True)
 class PodFacts:
-    """The little that is kept of a pod. ``audiences`` are those its volumes project tokens for."""
+    """The little that is kept of a pod. ``audiences`` are those its volumes project tokens for.
+
+    A ``windows`` pod is left alone: it counts for no binding.
+    """
 
     namespace: str
     name: str
@@ -25,6 +28,7 @@ class PodFacts:
     audiences: tuple[str, ...]
     plan: str
     files: Mapping[str, str]
+    windows: bool = False
 
 
 def facts(pod: Pod) -> PodFacts | None:
@@ -40,6 +44,7 @@ def facts(pod: Pod) -> PodFacts | None:
         audiences=projected_audiences(spec),
         plan=annotations.get(names.PLAN_ANNOTATION, ""),
         files={key: text for key, text in annotations.items() if key.startswith(names.FILES_PREFIX)},
+        windows=(spec.get("os") or {}).get("name") == "windows",
     )
 
 
