@@ -247,7 +247,7 @@ BAD_BINDINGS: dict[str, tuple[str, Any, str]] = {
     ),
     "a delivery that nothing serves yet": (
         "spec.delivery.mode", "Proxy",
-        'spec.delivery.mode: Unsupported value: "Proxy": supported values: "Auto", "SDK", "Sidecar", "Init", '
+        'spec.delivery.mode: Unsupported value: "Proxy": supported values: "Auto", "Init", "SDK", "Sidecar", '
         '"TokenOnly"',
     ),
     "containers that are named and left out at once": (
