@@ -20,6 +20,8 @@ class PodFacts:
     """The little that is kept of a pod. ``audiences`` are those its volumes project tokens for.
 
     A ``windows`` pod is left alone: it counts for no binding.
+    ``drivers`` are those of its inline CSI volumes, ``claims`` its persistent volume claims: a driver may have tokens
+    requested as well (CSIDriver.spec.tokenRequests).
     """
 
     namespace: str
@@ -29,6 +31,8 @@ class PodFacts:
     plan: str
     files: Mapping[str, str]
     windows: bool = False
+    drivers: tuple[str, ...] = ()
+    claims: tuple[str, ...] = ()
 
 
 def facts(pod: Pod) -> PodFacts | None:
@@ -45,7 +49,13 @@ def facts(pod: Pod) -> PodFacts | None:
         plan=annotations.get(names.PLAN_ANNOTATION, ""),
         files={key: text for key, text in annotations.items() if key.startswith(names.FILES_PREFIX)},
         windows=(spec.get("os") or {}).get("name") == "windows",
+        drivers=_named(spec, "csi", "driver"),
+        claims=_named(spec, "persistentVolumeClaim", "claimName"),
     )
+
+
+def _named(spec: Mapping[str, Any], source: str, key: str) -> tuple[str, ...]:
+    return tuple(sorted({str(v[source].get(key)) for v in spec.get("volumes") or () if v.get(source)}))
 
 
 def projected_audiences(spec: Mapping[str, Any]) -> tuple[str, ...]:
@@ -100,17 +110,35 @@ def follow(pod: PodFacts, plans: Sequence[PodPlan]) -> dict[str, str | None]:
     return changes
 
 
+def ended(pod: PodFacts, binding: str) -> dict[str, str | None]:
+    """Annotations to change on a running pod so that one binding ends in it; empty: it has no recipe of it."""
+    carried = parsed_plan(pod.plan)
+    if binding not in carried.recipes:
+        return {}
+    recipes = {**carried.recipes, binding: Recipe(binding, ended=True)}
+    text = dumps(Plan(carried.digests, recipes))
+    return {names.PLAN_ANNOTATION: text} if text != pod.plan else {}
+
+
 def foreign_users(
-    pods: Iterable[PodFacts], audience: str, granted: Iterable[ServiceAccount], ignored_namespaces: Iterable[str]
+    pods: Iterable[PodFacts],
+    audience: str,
+    granted: Iterable[ServiceAccount],
+    ignored_namespaces: Iterable[str],
+    mounting: Iterable[PodFacts] = (),
 ) -> dict[str, int]:
     """Pods per namespace that project a token for ``audience`` and whose service account has no grant for it.
 
-    A pod of an ended binding is not foreign: what it carries is ours, and cutting it off is the point.
+    ``mounting`` are pods with a volume of a CSI driver that has such tokens requested. A pod of an ended binding is not
+    foreign: what it carries is ours, and cutting it off is the point.
     """
     own, ignored = set(granted), set(ignored_namespaces)
     counts: dict[str, int] = {}
-    for pod in pods:
-        if audience not in pod.audiences or pod.account in own or pod.namespace in ignored or pod.plan:
+    users = [pod for pod in pods if audience in pod.audiences and not pod.plan]
+    known = {(pod.namespace, pod.name) for pod in users}
+    others = {(pod.namespace, pod.name): pod for pod in mounting}
+    for pod in [*users, *(pod for key, pod in others.items() if key not in known)]:
+        if pod.account in own or pod.namespace in ignored:
             continue
         counts[pod.namespace] = counts.get(pod.namespace, 0) + 1
     return dict(sorted(counts.items()))

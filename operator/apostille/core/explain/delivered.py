@@ -90,7 +90,8 @@ def _delivered(
             f"FederationTrust; to be sure: {restart(observed)}"
         )
     if judged.identity.delivery in ("SDK", "TokenOnly"):
-        notes.append("the container exchanges the token itself: whether that works shows in its own log")
+        who = "the SDK in the container" if judged.identity.delivery == "SDK" else "the application"
+        notes.append(f"{who} exchanges the token itself: whether that works shows in its own log")
     excluded = judged.plan.frozen.exclude if judged.plan is not None else ()
     if left_out := [name for name in _left_out(observed.pod, has) if name not in excluded]:
         shown = ", ".join(left_out)
