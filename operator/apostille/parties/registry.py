@@ -6,11 +6,12 @@ from apostille.model.finding import Rule
 from apostille.parties.aws.party import AWS
 from apostille.parties.keycloak.party import Keycloak
 from apostille.parties.minio.party import MinIO
+from apostille.parties.oauth.party import OAuth
 from apostille.parties.party import Party
 from apostille.parties.vault.party import Vault
 from apostille.rules.catalogue import GENERIC
 
-PARTIES: tuple[Party, ...] = (AWS(), Keycloak(), MinIO(), Vault())
+PARTIES: tuple[Party, ...] = (AWS(), Keycloak(), MinIO(), OAuth(), Vault())
 
 BY_NAME = {party.name: party for party in PARTIES}
 
