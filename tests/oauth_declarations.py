@@ -75,7 +75,9 @@ def oauth_trust(
     return trust(name, **(given | spec))
 
 
-def oauth_binding(name: str = "api", namespace: str = "payments", identity: str = "api", **spec: Any) -> WorkloadBinding:
+def oauth_binding(
+    name: str = "api", namespace: str = "payments", identity: str = "api", **spec: Any
+) -> WorkloadBinding:
     """A binding to a target of the trust."""
     given = {"trustRef": {"name": "sts-prod"}, "target": {"oauth": {"name": identity}}}
     return binding(name, namespace, **(given | spec))

@@ -8,7 +8,9 @@ from apostille.parties import shell
 from apostille.parties.oauth.documents import CLIENT, TRUST, OAuthAccess
 
 _HYDRA = """Needs curl, and HYDRA_ADMIN_URL: where Ory Hydra's admin API is.
-Trusts of subjects that are bound no longer stay: delete them by id (GET admin/trust/grants/jwt-bearer/issuers)."""
+Trusts that are not among these stay, and one that is there keeps its scopes: delete such by id first (GET
+admin/trust/grants/jwt-bearer/issuers). Hydra deletes the key with them, and what else it trusted by that key: run this
+afterwards."""
 _NONE = """This service has no command line: make what the native documents say in its console, or by its API.
 Nothing is done here."""
 _JSON = ("-H", "Content-Type: application/json", "-d", "@-")
