@@ -1,4 +1,4 @@
-"""Keycloak and Hydra, whole: declared, rendered, applied to the real servers, used by the examples' pods, taken back."""
+"""Keycloak and Hydra, whole: declared, rendered, applied to real servers, used by the examples' pods, taken back."""
 
 from __future__ import annotations
 
