@@ -25,6 +25,7 @@ class Frozen:
     include: tuple[str, ...]
     environment: Mapping[str, str]
     admission: Admission | None
+    files: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def digest(self) -> str:
@@ -37,6 +38,8 @@ class Frozen:
             "environment": dict(sorted(self.environment.items())),
             "admission": dumps_admission(self.admission) if self.admission else None,
         }
+        if self.files:
+            document["files"] = dict(sorted(self.files.items()))
         return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -59,6 +62,11 @@ class PodPlan:
     frozen: Frozen
     live: Live
     static_credentials: tuple[str, ...] = ()
+
+    @property
+    def files(self) -> Mapping[str, str]:
+        """All public files of a pod that is injected now."""
+        return {**self.frozen.files, **self.live.files}
 
 
 def paths_of(binding: str) -> Paths:
@@ -110,7 +118,7 @@ def pod_plan(trust: FederationTrust, binding: WorkloadBinding) -> PodPlan:
             audience=trust.audience,
             token=paths.token,
             outputs=shaped.outputs,
-            session_seconds=trust.spec.ceilings.session_seconds,
+            session_seconds=max(trust.spec.ceilings.session_seconds, exchange.party_seconds),
             ca=exchange.ca,
             endpoints=exchange.endpoints,
             settings=exchange.settings,
@@ -133,6 +141,7 @@ def pod_plan(trust: FederationTrust, binding: WorkloadBinding) -> PodPlan:
             include=binding.spec.delivery.containers.include,
             environment=delivered.environment,
             admission=admission,
+            files=delivered.fixed,
         ),
         live=Live(files=delivered.files, recipe=recipe),
         static_credentials=tuple(party.static_credentials),

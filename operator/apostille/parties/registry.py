@@ -8,8 +8,12 @@ from typing import Any
 from apostille.model.finding import Finding, Rule
 from apostille.parties.aws import foreign as aws_documents
 from apostille.parties.aws.party import AWS
+from apostille.parties.azure import rules as azure_documents
+from apostille.parties.azure.party import Azure
 from apostille.parties.databricks import rules as databricks_documents
 from apostille.parties.databricks.party import Databricks
+from apostille.parties.gcp import rules as gcp_documents
+from apostille.parties.gcp.party import GCP
 from apostille.parties.hcp import rules as hcp_documents
 from apostille.parties.hcp.party import HCP
 from apostille.parties.keycloak import rules as keycloak_documents
@@ -24,13 +28,17 @@ from apostille.parties.vault import rules as vault_documents
 from apostille.parties.vault.party import Vault
 from apostille.rules.catalogue import GENERIC
 
-PARTIES: tuple[Party, ...] = (AWS(), Databricks(), HCP(), Keycloak(), MinIO(), OAuth(), Snowflake(), Vault())
+PARTIES: tuple[Party, ...] = (
+    AWS(), Azure(), Databricks(), GCP(), HCP(), Keycloak(), MinIO(), OAuth(), Snowflake(), Vault(),
+)  # fmt: skip
 
 BY_NAME = {party.name: party for party in PARTIES}
 
 # Rules on documents as they are read back by ``parse``, whoever wrote them.
 _DOCUMENTS: Mapping[str, Callable[[Any], Iterable[Finding]]] = {
     AWS.name: aws_documents.documents,
+    Azure.name: azure_documents.judged,
+    GCP.name: gcp_documents.judged,
     Databricks.name: databricks_documents.documents,
     HCP.name: hcp_documents.documents,
     Keycloak.name: keycloak_documents.documents,
