@@ -21,7 +21,7 @@ from exchange.scene import READER, WRITER, Pod, ended, recipe, refusal, started,
 from properties import examples
 
 DAY = 86400.0
-LIVES = 60
+LIVES = 40
 SOAK = os.environ.get("HYPOTHESIS_PROFILE") == "soak"
 HOURS = 6
 # Every write is synced, which costs nothing in memory; a pod's volume is there too.
@@ -56,7 +56,7 @@ def served_pod(directory: Path, **options: bool) -> Pod:
 def test_there_is_never_a_gap_while_the_party_answers(
     seconds: int, draws: list[float], steps: list[float], rotate: int
 ) -> None:
-    """Sixty lives of a credential, fifteen hours to a month: at every look one is held, in file and memory."""
+    """Forty lives of a credential, ten hours to three weeks: at every look one is held, in file and memory."""
     with tempfile.TemporaryDirectory(dir=MEMORY) as folder:
         pod = served_pod(Path(folder), session_seconds=seconds)
         pod.files.put_plan(recipe(seconds=seconds))
