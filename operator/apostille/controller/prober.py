@@ -46,7 +46,9 @@ class Prober:
         self._seen: dict[str, Desired] = {}
         self._kinds: set[str] = set()
         self._granted: frozenset[str] = frozenset()
+        self._no_room = ""
         self._names = grants.probe_names([])
+        self._heard: set[str] = set()
         self._expected: frozenset[str] = frozenset()
         self._wake = asyncio.Event()
         self._asked = self._since = -HASTE_SECONDS
@@ -54,9 +56,15 @@ class Prober:
         """Set once it is known what is in force, or that it cannot be found out for now."""
 
     def expect(
-        self, policies: Sequence[Document], want: Desired, configurations: Sequence[Document], kinds: Document
+        self,
+        policies: Sequence[Document],
+        want: Desired,
+        configurations: Sequence[Document],
+        kinds: Document,
+        no_room: str = "",
     ) -> None:
-        """These have been written; ``want`` is what the policies say."""
+        """These have been written; ``want`` is what the policies say, ``no_room`` why that is not all."""
+        self._no_room = no_room
         granted = grants.expected_warnings(policies)
         _note(self._policies, granted, want)
         # Shards that there were before are asked about too, until the process ends: they must not answer any more.
@@ -82,6 +90,12 @@ class Prober:
         self._policies, self._shards, self._seen = {}, {}, {}
         self._kinds, self._granted, self._expected = set(), frozenset(), frozenset()
         self._take(InForce())
+
+    def shows(self, configurations: Sequence[Document]) -> bool | None:
+        """Whether the API server was last seen to use exactly these; None where it does not reach the endpoint."""
+        if not self._state.in_force.reachable:
+            return None
+        return selection.expected_warnings(configurations) <= self._heard
 
     async def reachable(self) -> bool:
         """Whether the API server reaches the admission endpoint now."""
@@ -114,7 +128,7 @@ class Prober:
 
     async def _look(self) -> set[str]:
         heard = set().union(*await asyncio.gather(*(self._ask(name) for name in (names.PROBE, *self._names))))
-        self._asked = _now()
+        self._asked, self._heard = _now(), heard
         self._observe(heard)
         return heard
 
@@ -143,6 +157,7 @@ class Prober:
                 selection=before.selection if selected == before.selection else selected,
                 policies=before.policies if policies is None else policies,
                 reachable=bool(heard & own),
+                no_room=self._no_room,
             )
         )
 
