@@ -13,13 +13,22 @@ from apostille_bench.scenarios.grants import Grants
 from apostille_bench.scenarios.lint import Lint
 from apostille_bench.scenarios.pods import Pods
 from apostille_bench.scenarios.refusal import Refusal
+from apostille_bench.scenarios.sidecar import Sidecar
 from apostille_bench.scenarios.start import Start
 from apostille_bench.scenarios.webhook import Webhook
 from apostille_testbed.progress import Console
 
-SCENARIOS: dict[str, Scenario] = {
-    scenario.name: scenario for scenario in (Webhook(), Pods(), Cutoff(), Refusal(), Grants(), Start(), Lint())
-}
+_ALL: tuple[Scenario, ...] = (
+    Webhook(),
+    Pods(),
+    Cutoff(),
+    Refusal(),
+    Grants(),
+    Start(),
+    Lint(),
+    Sidecar(),
+)
+SCENARIOS: dict[str, Scenario] = {scenario.name: scenario for scenario in _ALL}
 
 
 def main() -> int:

@@ -182,7 +182,7 @@ def loads_admission(text: str) -> Admission:
 
 def _notify(document: Any) -> Notify:
     where = "admission.notify"
-    if "signal" in document:
+    if isinstance(document, dict) and "signal" in document:
         return Notify(signal=_get(document, "signal", str, where), process=_get(document, "process", str, where))
     return Notify(port=_port(document, where), path=_get(document, "path", str, where))
 

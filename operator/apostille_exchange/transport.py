@@ -53,14 +53,17 @@ def post(request: Request, ca: str) -> Reply:
         f"{added}"
         "Connection: close\r\n\r\n"
     )
-    context = _context(ca)
+    context = _context(ca) if ca else None
     deadline = time.monotonic() + TIMEOUT
     try:
-        # A body that ends with its connection is whole only if TLS says so (RFC 9112 §9.8).
-        wrap = partial(context.wrap_socket, server_hostname=to.host, suppress_ragged_eofs=False)
-        with _connect(to, deadline) as plain, wrap(plain) as secure:
-            secure.sendall(head.encode("ascii") + body)
-            return _Reader(secure, deadline).reply()
+        sent = head.encode("ascii") + body
+        if context is not None:
+            return _send(context, to, sent, deadline)
+        try:
+            return _send(_system(folder_alone=True), to, sent, deadline)
+        except ssl.SSLCertVerificationError:
+            # Nothing was sent yet. Some bundles are put in the place of the system's, without the folder beside it.
+            return _send(_system(folder_alone=False), to, sent, deadline)
     except ssl.SSLCertVerificationError as error:
         raise ExchangeError(errors.TLS_FAILED, f"{to.host}: {error.verify_message}") from None
     except TimeoutError:
@@ -75,13 +78,23 @@ def post(request: Request, ca: str) -> Reply:
         raise ExchangeError(errors.UNREACHABLE, f"{to.host}: {error.strerror or type(error).__name__}") from None
 
 
-def _context(ca: str) -> ssl.SSLContext:
+def _send(context: ssl.SSLContext, to: Endpoint, sent: bytes, deadline: float) -> Reply:
+    # A body that ends with its connection is whole only if TLS says so (RFC 9112 §9.8).
+    wrap = partial(context.wrap_socket, server_hostname=to.host, suppress_ragged_eofs=False)
+    with _connect(to, deadline) as plain, wrap(plain) as secure:
+        secure.sendall(sent)
+        return _Reader(secure, deadline).reply()
+
+
+def _bare() -> ssl.SSLContext:
     # Not create_default_context: it would write TLS keys to SSLKEYLOGFILE.
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    if not ca:
-        _trust_system(context)
-        return context
+    return context
+
+
+def _context(ca: str) -> ssl.SSLContext:
+    context = _bare()
     try:
         if ca.lstrip().startswith("-----BEGIN "):
             context.load_verify_locations(cadata=ca)
@@ -93,18 +106,19 @@ def _context(ca: str) -> ssl.SSLContext:
     return context
 
 
-def _trust_system(context: ssl.SSLContext) -> None:
-    """A hashed directory is looked into for the one authority that is needed; the bundle beside it has them all in
-    memory, 1.6 MiB.
+def _system(folder_alone: bool) -> ssl.SSLContext:
+    """``folder_alone``: a hashed directory is looked into for the one authority that is needed, where there is one;
+    the bundle beside it would have them all in memory, 1.6 MiB.
     """
+    context = _bare()
     paths = ssl.get_default_verify_paths()
-    folder = paths.openssl_capath
     chosen = os.environ.get(paths.openssl_cafile_env) or os.environ.get(paths.openssl_capath_env)
     with contextlib.suppress(OSError):
-        if not chosen and any(name.endswith(".0") for name in os.listdir(folder)):
-            context.load_verify_locations(capath=folder)
-            return
+        if folder_alone and not chosen and any(name.endswith(".0") for name in os.listdir(paths.openssl_capath)):
+            context.load_verify_locations(capath=paths.openssl_capath)
+            return context
     context.set_default_verify_paths()
+    return context
 
 
 def _connect(to: Endpoint, deadline: float) -> socket.socket:

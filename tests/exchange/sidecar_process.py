@@ -36,9 +36,10 @@ def until(holds: Callable[[], Any], what: str) -> Any:
 class Sidecar:
     """One container: it can be killed and started again; what it wrote is kept over restarts."""
 
-    def __init__(self, files: PodFiles, admissions: Sequence[Admission]) -> None:
+    def __init__(self, files: PodFiles, admissions: Sequence[Admission], *options: str) -> None:
         self.files = files
         self._admissions = admissions
+        self._options = options
         self._log = files.directory / "log"
         self._process: subprocess.Popen[bytes] | None = None
         self.start()
@@ -47,7 +48,7 @@ class Sidecar:
         """Starts the process; its environment is the one of an empty image."""
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
-                program(*run_arguments(self._admissions, str(self.files.plan))),
+                program(*run_arguments(self._admissions, str(self.files.plan), *self._options)),
                 env={"PATH": os.environ["PATH"]},
                 stdin=subprocess.DEVNULL,
                 stdout=log,

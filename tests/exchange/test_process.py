@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import http.client
 import json
 import re
 import signal
@@ -13,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from apostille_exchange.recipe import Admission, run_arguments
+from apostille_exchange.recipe import Admission, Output, Serve, run_arguments
 from exchange.scene import PodFiles, ended, plan_text, recipe
 from exchange.sidecar_process import CEILING, Sidecar, program, until
 from testbed.strict_sts_world import AUDIENCE, ROLE, SUBJECT, World, role, world
@@ -227,3 +229,83 @@ def test_once_it_ends_with_the_first_credential_and_leaves_it(container: Contain
     assert container.files.output("other").exists()
     assert [json.loads(line)["result"] for line in told.splitlines() if '"result"' in line][-1] == "Exchanged"
     assert "revoked" not in told
+
+
+class Asked:
+    """The endpoint of a sidecar that runs as a process, asked as an SDK would."""
+
+    def __init__(self, container: Container) -> None:
+        self.port = free_port()
+        folder = container.files.credentials / "s3-files"
+        self.secret = folder / "authorization"
+        self.serves = (Serve("aws", self.port, str(self.secret)),)
+        self.outputs = (Output(str(folder / ".kept"), "kept", 0o600),)
+
+    def get(self, path: str = "/s3-files/aws") -> tuple[int, dict[str, Any]]:
+        """Raises OSError while nobody listens."""
+        headers = {"Authorization": self.secret.read_text()} if self.secret.exists() else {}
+        client = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        with contextlib.closing(client):
+            client.request("GET", path, headers=headers)
+            reply = client.getresponse()
+            return reply.status, json.loads(reply.read())
+
+    def answers(self) -> bool:
+        with contextlib.suppress(OSError):
+            return self.get()[0] == 200
+        return False
+
+
+def free_port() -> int:
+    """One that nobody had a moment ago."""
+    with socket.create_server(("127.0.0.1", 0)) as reserved:
+        return int(reserved.getsockname()[1])
+
+
+def test_the_endpoint_of_a_process_answers_and_is_ready_with_its_first_credential(container: Container) -> None:
+    asked = Asked(container)
+    sidecar = container.start(serves=asked.serves, outputs=asked.outputs)
+    until(asked.answers, "it answers")
+    assert sidecar.ready()
+    got = asked.get()[1]
+    container._secrets.update((got["SecretAccessKey"], got["Token"], asked.secret.read_text()))
+    assert sidecar.end(signal.SIGKILL) == -signal.SIGKILL
+    sidecar.start()
+    until(asked.answers, "it answers again")
+    assert asked.get()[1] == got, "from what it kept"
+    assert sidecar.end() == 0
+    with pytest.raises(OSError, match="refused"):
+        asked.get()
+
+
+def test_a_port_that_is_taken_is_told_and_tried_again(container: Container) -> None:
+    asked = Asked(container)
+    with socket.create_server(("127.0.0.1", asked.port)):
+        sidecar = container.start(serves=asked.serves, outputs=asked.outputs)
+        until(lambda: sidecar.said("PortTaken"), "it is told")
+        assert not sidecar.ready(), "nothing is fetched that nobody can ask for"
+        assert sidecar.running()
+    until(asked.answers, "it has its port")
+    assert len(sidecar.said("PortTaken")) == 1
+
+
+def test_what_is_counted_and_how_it_stands_is_told_without_anything_of_it(container: Container) -> None:
+    state, port = container.files.directory / "state", free_port()
+    admission = container.admission()
+    sidecar = container.sidecar = Sidecar(container.files, [admission], f"--state={state}", f"--metrics-port={port}")
+    container.delivered()
+    until(lambda: state.exists() and "fresh" in state.read_text(), "the state is written")
+    shown = subprocess.run(program("status", str(state)), capture_output=True, text=True, check=True, timeout=60).stdout
+    assert json.loads(shown)["s3-files"]["state"] == "fresh"
+    client = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    with contextlib.closing(client):
+        client.request("GET", "/metrics")
+        text = client.getresponse().read().decode()
+    samples = [line for line in text.splitlines() if not line.startswith("#")]
+    assert 'apostille_exchange_state{binding="s3-files",state="fresh"} 1' in samples
+    assert 'apostille_exchange_exchanges_total{binding="s3-files",result="exchanged"} 1' in samples
+    assert sum(line.startswith("apostille_exchange_state{") and line.endswith(" 1") for line in samples) == 1
+    assert [part for part in container._secrets if part and part in text + shown] == []
+    container.files.put_plan(ended())
+    until(lambda: "ended" in state.read_text(), "the state follows")
+    assert sidecar.end() == 0

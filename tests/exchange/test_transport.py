@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import ssl
+import subprocess
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -261,3 +262,28 @@ def test_errors_never_hold_the_form(server: CannedServer) -> None:
     assert "geheim" not in repr(failure(server, token="geheim"))
     server.answer = [OK + b"Content-Length: 6\r\n\r\ngeheim"]
     assert "geheim" not in repr(post(server))
+
+
+@pytest.mark.parametrize("place", ["folder", "bundle"])
+def test_the_systems_authorities_are_found_in_its_folder_and_in_a_bundle_put_in_its_place(
+    server: CannedServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    folder, bundle = tmp_path / "certs", tmp_path / "cert.pem"
+    other = Authority(tmp_path)
+    folder.mkdir()
+    (folder / "00000000.0").write_bytes(other.pem.read_bytes())
+    bundle.write_bytes((server.ca if place == "bundle" else other.pem).read_bytes())
+    if place == "folder":
+        argv = ["openssl", "x509", "-hash", "-noout", "-in", str(server.ca)]
+        name = subprocess.run(argv, capture_output=True, text=True, check=True, timeout=60).stdout.strip()
+        (folder / f"{name}.0").write_bytes(server.ca.read_bytes())
+    for name in ("SSL_CERT_FILE", "SSL_CERT_DIR"):
+        monkeypatch.delenv(name, raising=False)
+    found = ssl.DefaultVerifyPaths(None, None, "SSL_CERT_FILE", str(bundle), "SSL_CERT_DIR", str(folder))
+    monkeypatch.setattr(ssl, "get_default_verify_paths", lambda: found)
+    # OpenSSL's own default paths are compiled in; what they are on this machine is not what is tested.
+    monkeypatch.setattr(
+        ssl.SSLContext, "set_default_verify_paths", lambda self: self.load_verify_locations(str(bundle), str(folder))
+    )
+    assert transport.post(Request(Endpoint("127.0.0.1", server.port, "/"), {"a": "b"}), "").status == 200
+    assert len(server.received) == 1

@@ -11,7 +11,8 @@ import pytest
 from apostille_testbed import Node
 from apostille_testbed.chart import NAMESPACE, Release
 from apostille_testbed.client import APIError
-from apostille_testbed.node import archive, images, network
+from apostille_testbed.node import archive, derived, images, network
+from apostille_testbed.node.derived import APPLICATION
 from apostille_testbed.node.images import EXCHANGE
 from apostille_testbed.parties import party
 from apostille_testbed.parties.aws import AWSParty
@@ -44,7 +45,8 @@ def team(node: Node, aws: AWSParty, tmp_path_factory: pytest.TempPathFactory) ->
     node.load(trusting)
     with Release(node, "exchange.image.tag=trusting"):
         node.create_namespace(SPACE, {"pod-security.kubernetes.io/enforce": "restricted"})
-        node.kubectl("create", "serviceaccount", "reporter", f"--namespace={SPACE}")
+        for account in ("reporter", "asker"):
+            node.kubectl("create", "serviceaccount", account, f"--namespace={SPACE}")
         apply(node, trust())
         node.kubectl("wait", "--for=condition=Ready", f"ftrust/{SPACE}", "--timeout=60s")
         apply(node, binding())
@@ -64,7 +66,7 @@ def trust() -> dict[str, Any]:
             "relyingParty": {"type": "AWS", "aws": {"accountID": "123456789012", "region": "eu-west-1"}},
             "audience": f"https://{SPACE}.sts.example",
             "enforcement": {"mode": "Enforce"},
-            "allow": [{"namespace": SPACE, "serviceAccounts": ["reporter"], "targets": [ROLE, OTHER]}],
+            "allow": [{"namespace": SPACE, "serviceAccounts": ["reporter", "asker"], "targets": [ROLE, OTHER]}],
         },
     }
 
@@ -84,8 +86,17 @@ def binding() -> dict[str, Any]:
     }
 
 
-def load(node: Node, aws: AWSParty, role: str) -> None:
-    """Applies what Apostille rendered, as the platform team would, once it speaks of ``role``."""
+def endpoint() -> dict[str, Any]:
+    """The same role, over HTTP on loopback, for another service account."""
+    made = binding()
+    made["metadata"]["name"] = "asked"
+    made["spec"]["subject"] = {"serviceAccountNames": ["asker"]}
+    made["spec"]["delivery"] = {"endpoint": {"type": "AWSContainerCredentials", "port": 2773}}
+    return made
+
+
+def load(node: Node, aws: AWSParty, role: str, account: str = "reporter") -> None:
+    """Applies what Apostille rendered, as the platform team would, once it speaks of ``role`` for ``account``."""
     path = f"/api/v1/namespaces/{NAMESPACE}/configmaps/apostille-access-{SPACE}"
     files: dict[str, str] = {}
 
@@ -95,7 +106,7 @@ def load(node: Node, aws: AWSParty, role: str) -> None:
             files.update(node.client.request("GET", path)["data"])
         except APIError:
             return False
-        return f"role-{role.rpartition('/')[2]}.json" in files
+        return f":{account}" in files.get(f"role-{role.rpartition('/')[2]}.json", "")
 
     until(rendered, f"access for {role} to be rendered")
     aws.iam.load_files(files, source=SPACE)
@@ -178,6 +189,61 @@ def test_a_changed_target_reaches_a_running_pod(team: Node, aws: AWSParty) -> No
         team.kubectl("patch", *wbind, "--type=merge", "-p", json.dumps({"spec": binding()["spec"]}))
         load(team, aws, ROLE)
         team.kubectl("delete", "pod", "follows", f"--namespace={SPACE}", "--timeout=60s")
+
+
+ASKS = """
+import boto3
+from botocore.config import Config
+once = Config(retries={"total_max_attempts": 1})
+calls, seen = 0, []
+while True:
+    try:
+        session = boto3.Session()
+        arn = session.client("sts", config=once).get_caller_identity()["Arn"]
+    except Exception as error:
+        print(calls > 0, *seen, "ended" if "BindingEnded" in str(error) else repr(error))
+        break
+    calls += 1
+    if arn not in seen:
+        seen.append(arn)
+        print(arn, flush=True)
+"""
+"""Unmodified boto3 that asks for its identity without a pause, until it has none; any other failure is printed."""
+
+
+def test_boto3_at_the_endpoint_through_a_renewal_to_the_end(team: Node, aws: AWSParty) -> None:
+    team.load(derived.application(Console()))
+    team.kubectl("create", "configmap", "authority", f"--namespace={SPACE}", f"--from-file=ca.pem={aws.ca}")
+    apply(team, endpoint())
+    wbind = ("wbind", "asked", f"--namespace={SPACE}")
+    team.kubectl("wait", "--for=condition=Ready", *wbind, "--timeout=60s")
+    load(team, aws, ROLE, "asker")
+    wanted = workload(aws, "asks", "python3", "-c", ASKS)
+    container = wanted["spec"]["containers"][0]
+    container["image"] = APPLICATION
+    container["env"] = [{"name": "AWS_CA_BUNDLE", "value": "/authority/ca.pem"}]
+    container["volumeMounts"] = [{"name": "authority", "mountPath": "/authority"}]
+    wanted["spec"]["serviceAccountName"] = "asker"
+    wanted["spec"]["volumes"] = [{"name": "authority", "configMap": {"name": "authority"}}]
+    apply(team, wanted)
+    session = f"{SPACE}.asked"
+
+    def said(role: str) -> bool:
+        shown = team.kubectl("logs", "asks", f"--namespace={SPACE}", f"--container={container['name']}", check=False)
+        return f"assumed-role/{role}/{session}" in shown.stdout
+
+    until(lambda: said("reports"), "the first identity", within=120)
+    # Another role is another credential, exchanged for while the program goes on asking.
+    change = {"spec": {"target": {"aws": {"roleARN": OTHER}}}}
+    team.kubectl("patch", *wbind, "--type=merge", "-p", json.dumps(change))
+    load(team, aws, OTHER, "asker")
+    until(lambda: said("archive"), "the renewed identity", within=120)
+    team.kubectl("delete", *wbind, "--timeout=60s")
+
+    last = output(team, "asks", SPACE).splitlines()[-1]
+
+    arns = [f"arn:aws:sts::123456789012:assumed-role/{role}/{session}" for role in ("reports", "archive")]
+    assert last == f"True {arns[0]} {arns[1]} ended"
 
 
 def test_a_deleted_binding_takes_the_credential_back(team: Node, aws: AWSParty) -> None:

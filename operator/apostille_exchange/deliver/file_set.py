@@ -21,7 +21,8 @@ def write(directory: str, contents: Mapping[str, tuple[str, int]]) -> None:
     files.make(directory)
     sweep(directory)
     current = _target(directory)
-    version = os.path.join(directory, f"..{1 if current == '..0' else 0}")
+    # Never a name again: who resolved the link a moment ago must not find a later set in its place.
+    version = os.path.join(directory, f"..{int(current[2:]) + 1 if _is_version(current) else 0}")
     os.mkdir(version)
     # Whatever the umask: others pass through, the files have modes of their own.
     os.chmod(version, 0o755)  # noqa: S103
@@ -54,14 +55,18 @@ def sweep(directory: str) -> None:
     with contextlib.suppress(FileNotFoundError, NotADirectoryError):
         os.unlink(os.path.join(directory, _NEXT))
     current = _target(directory)
-    for version in ("..0", "..1"):
-        if version == current:
-            continue
-        path = os.path.join(directory, version)
-        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+        for version in os.listdir(directory):
+            if not _is_version(version) or version == current:
+                continue
+            path = os.path.join(directory, version)
             for name in os.listdir(path):
                 os.unlink(os.path.join(path, name))
             os.rmdir(path)
+
+
+def _is_version(name: str) -> bool:
+    return name.startswith("..") and name[2:].isascii() and name[2:].isdecimal()
 
 
 def _target(directory: str) -> str:
