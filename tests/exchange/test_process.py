@@ -15,15 +15,9 @@ from typing import Any
 
 import pytest
 
-<<<<<<< HEAD
-from apostille_exchange.recipe import Admission, Output, Serve
-from exchange.scene import PodFiles, ended, plan_text, recipe
-from exchange.sidecar_process import Sidecar, program, until
-=======
-from apostille_exchange.recipe import Admission, run_arguments
+from apostille_exchange.recipe import Admission, Output, Serve, run_arguments
 from exchange.scene import PodFiles, ended, plan_text, recipe
 from exchange.sidecar_process import CEILING, Sidecar, program, until
->>>>>>> main
 from testbed.strict_sts_world import AUDIENCE, ROLE, SUBJECT, World, role, world
 
 WRITER = ROLE.replace("payments-reader", "payments-writer")
@@ -218,7 +212,6 @@ def test_a_token_that_the_kubelet_replaces_is_taken_up(sts: World, container: Co
     assert [line["jti"] for line in exchanged] == ["jti-right"]
 
 
-<<<<<<< HEAD
 class Asked:
     """The endpoint of a sidecar that runs as a process, asked as an SDK would."""
 
@@ -297,7 +290,8 @@ def test_what_is_counted_and_how_it_stands_is_told_without_anything_of_it(contai
     container.files.put_plan(ended())
     until(lambda: "ended" in state.read_text(), "the state follows")
     assert sidecar.end() == 0
-=======
+
+
 def test_once_it_ends_with_the_first_credential_and_leaves_it(container: Container, sts: World) -> None:
     admissions = [container.admission(), container.admission("other")]
     container.files.put_plan(recipe(role=ROLE), recipe("other", role=ROLE))
@@ -315,4 +309,3 @@ def test_once_it_ends_with_the_first_credential_and_leaves_it(container: Contain
     assert container.files.output("other").exists()
     assert [json.loads(line)["result"] for line in told.splitlines() if '"result"' in line][-1] == "Exchanged"
     assert "revoked" not in told
->>>>>>> main
