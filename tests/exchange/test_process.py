@@ -212,25 +212,6 @@ def test_a_token_that_the_kubelet_replaces_is_taken_up(sts: World, container: Co
     assert [line["jti"] for line in exchanged] == ["jti-right"]
 
 
-def test_once_it_ends_with_the_first_credential_and_leaves_it(container: Container, sts: World) -> None:
-    admissions = [container.admission(), container.admission("other")]
-    container.files.put_plan(recipe(role=ROLE), recipe("other", role=ROLE))
-    container.put_token(sts.token())
-    command = program(*run_arguments(admissions, str(container.files.plan), "--once"))
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as running:
-        assert running.stderr is not None
-        # It waits for the second binding's assertion, as an init container waits for the kubelet.
-        until(container.content, "the first credential is there")
-        assert running.poll() is None
-        container.files.put_token(sts.token(), "other")
-        assert running.wait(CEILING) == 0
-        told = running.stderr.read()
-    assert "aws_session_token" in container.content()
-    assert container.files.output("other").exists()
-    assert [json.loads(line)["result"] for line in told.splitlines() if '"result"' in line][-1] == "Exchanged"
-    assert "revoked" not in told
-
-
 class Asked:
     """The endpoint of a sidecar that runs as a process, asked as an SDK would."""
 
@@ -309,3 +290,22 @@ def test_what_is_counted_and_how_it_stands_is_told_without_anything_of_it(contai
     container.files.put_plan(ended())
     until(lambda: "ended" in state.read_text(), "the state follows")
     assert sidecar.end() == 0
+
+
+def test_once_it_ends_with_the_first_credential_and_leaves_it(container: Container, sts: World) -> None:
+    admissions = [container.admission(), container.admission("other")]
+    container.files.put_plan(recipe(role=ROLE), recipe("other", role=ROLE))
+    container.put_token(sts.token())
+    command = program(*run_arguments(admissions, str(container.files.plan), "--once"))
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as running:
+        assert running.stderr is not None
+        # It waits for the second binding's assertion, as an init container waits for the kubelet.
+        until(container.content, "the first credential is there")
+        assert running.poll() is None
+        container.files.put_token(sts.token(), "other")
+        assert running.wait(CEILING) == 0
+        told = running.stderr.read()
+    assert "aws_session_token" in container.content()
+    assert container.files.output("other").exists()
+    assert [json.loads(line)["result"] for line in told.splitlines() if '"result"' in line][-1] == "Exchanged"
+    assert "revoked" not in told
