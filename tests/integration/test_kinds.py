@@ -276,10 +276,10 @@ def test_a_bad_binding_gets_one_message_that_names_the_field(kinds: Any, where: 
     ("kind", "path"),
     [
         ("trust", "spec.colour"),
-        ("trust", "spec.relyingParty.gcp"),
+        ("trust", "spec.relyingParty.oracle"),
         ("trust", "spec.relyingParty.aws.bucket"),
         ("trust", "spec.issuer.url"),
-        ("binding", "spec.target.gcp"),
+        ("binding", "spec.target.oracle"),
         ("binding", "spec.subject.claims"),
         ("binding", "spec.token.audience"),
     ],

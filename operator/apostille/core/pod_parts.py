@@ -30,9 +30,7 @@ def plan_annotations(plans: Sequence[PodPlan]) -> dict[str, str]:
     """The plan, and one annotation per public file."""
     if not plans:
         return {}
-    files = {
-        names.file_annotation(plan.binding, name): text for plan in plans for name, text in plan.live.files.items()
-    }
+    files = {names.file_annotation(plan.binding, name): text for plan in plans for name, text in plan.files.items()}
     return {names.PLAN_ANNOTATION: plan_text(plans), **dict(sorted(files.items()))}
 
 
@@ -56,7 +54,7 @@ def carries(text: str, plans: Sequence[PodPlan]) -> bool:
 
 
 def _needs_files(plans: Sequence[PodPlan]) -> bool:
-    return any(plan.live.files or plan.frozen.admission for plan in plans)
+    return any(plan.files or plan.frozen.admission for plan in plans)
 
 
 def volumes(plans: Sequence[PodPlan]) -> list[dict[str, Any]]:
@@ -89,7 +87,7 @@ def volumes(plans: Sequence[PodPlan]) -> list[dict[str, Any]]:
 def _file_items(plans: Sequence[PodPlan]) -> list[dict[str, Any]]:
     items = {"plan": names.PLAN_ANNOTATION}
     for plan in plans:
-        for name in plan.live.files:
+        for name in plan.files:
             items[f"{plan.binding}/{name}"] = names.file_annotation(plan.binding, name)
     return [
         {"path": path, "fieldRef": {"apiVersion": "v1", "fieldPath": f"metadata.annotations['{key}']"}}
@@ -111,7 +109,7 @@ _FILES_MOUNT = {"name": names.FILES_VOLUME, "mountPath": names.FILES_DIRECTORY, 
 def container_mounts(plans: Sequence[PodPlan]) -> list[dict[str, Any]]:
     """Least exposure: with the SDK the container sees the assertion, with the sidecar only the credentials."""
     mounts = [_token_mount(plan) for plan in plans if plan.frozen.delivery in ("SDK", "TokenOnly")]
-    if any(plan.live.files for plan in plans):
+    if any(plan.files for plan in plans):
         mounts.append(dict(_FILES_MOUNT))
     if any(plan.frozen.admission for plan in plans):
         mounts.append({"name": names.CREDENTIALS_VOLUME, "mountPath": names.CREDENTIALS_DIRECTORY, "readOnly": True})

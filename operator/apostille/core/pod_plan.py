@@ -26,6 +26,7 @@ class Frozen:
     environment: Mapping[str, str]
     admission: Admission | None
     exclude: tuple[str, ...] = ()
+    files: Mapping[str, str] = field(default_factory=dict)
 
     def reaches(self, container: str) -> bool:
         """Whether a container of this name gets the identity."""
@@ -44,6 +45,8 @@ class Frozen:
         }
         if self.exclude:
             document["exclude"] = list(self.exclude)
+        if self.files:
+            document["files"] = dict(sorted(self.files.items()))
         return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -66,6 +69,11 @@ class PodPlan:
     frozen: Frozen
     live: Live
     static_credentials: tuple[str, ...] = ()
+
+    @property
+    def files(self) -> Mapping[str, str]:
+        """All public files of a pod that is injected now."""
+        return {**self.frozen.files, **self.live.files}
 
 
 def paths_of(binding: str) -> Paths:
@@ -104,7 +112,7 @@ def pod_plan(trust: FederationTrust, binding: WorkloadBinding) -> PodPlan:
             audience=trust.audience,
             token=paths.token,
             outputs=shaped.outputs,
-            session_seconds=trust.spec.ceilings.session_seconds,
+            session_seconds=max(trust.spec.ceilings.session_seconds, exchange.party_seconds),
             ca=exchange.ca,
             endpoints=exchange.endpoints,
             settings=exchange.settings,
@@ -130,6 +138,7 @@ def pod_plan(trust: FederationTrust, binding: WorkloadBinding) -> PodPlan:
             environment=delivered.environment if binding.spec.delivery.environment == "Set" else {},
             admission=admission,
             exclude=binding.spec.delivery.containers.exclude,
+            files=delivered.fixed,
         ),
         live=Live(files=delivered.files, recipe=recipe),
         static_credentials=tuple(party.static_credentials),
