@@ -131,7 +131,8 @@ def test_targets(name: str, target: str, expected: list[str]) -> None:
 def test_issuers_that_must_be_reached(url: str, good: bool) -> None:
     assert (issuers.unusable(url) == "") is good
     context = Context(Issuer(url), "apostille-system")
-    refused = [rule for make in MAKERS.values() for rule, _ in found(make(), context)]
+    # Generic rules of issuers may say something of their own.
+    refused = [rule for make in MAKERS.values() for rule, _ in found(make(), context) if not rule.startswith("APO")]
     assert refused == ([] if good else ["DBX201", "HCP201", "SNO201"])
 
 
