@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from apostille.core.delivery import problems, wants_sidecar
-from apostille.core.pod_plan import paths_of
+from apostille.core.pod_plan import delivery_of, paths_of, serves
 from apostille.kinds.federation_trust import Allow, FederationTrust
 from apostille.kinds.unions import target_members, target_of
 from apostille.kinds.workload_binding import WorkloadBinding
@@ -120,9 +120,23 @@ def judge_binding(binding: WorkloadBinding, trust: FederationTrust | None, conte
                     f"Choose one of Auto, {', '.join(possible(trust.party.deliveries))}",
                 )
             )
+        elif not findings:
+            findings += _served(binding, trust)
         findings += _delivery(binding, trust)
     findings += checks.lifetime(binding.spec.token.expiration_seconds, "spec.token.expirationSeconds", ceiling)
     return context.modes_in(binding.namespace).applied(checks.first_of_each(findings))
+
+
+def _served(binding: WorkloadBinding, trust: FederationTrust) -> Iterable[Finding]:
+    if target_of(binding.spec.target, trust.party) is None or serves(trust, binding, delivery_of(trust, binding)):
+        return
+    can = [way for way in trust.party.deliveries if serves(trust, binding, way)]
+    if can:
+        yield catalogue.NOT_ALLOWED.at(
+            "spec.delivery.mode",
+            f"{delivery_of(trust, binding)} is not possible with what FederationTrust {trust.name} describes",
+            f"Choose one of Auto, {', '.join(can)}",
+        )
 
 
 def _delivery(binding: WorkloadBinding, trust: FederationTrust) -> Iterable[Finding]:

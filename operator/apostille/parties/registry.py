@@ -17,8 +17,11 @@ from apostille.parties.gcp import rules as gcp_documents
 from apostille.parties.gcp.party import GCP
 from apostille.parties.hcp import rules as hcp_documents
 from apostille.parties.hcp.party import HCP
+from apostille.parties.keycloak import rules as keycloak_documents
 from apostille.parties.keycloak.party import Keycloak
 from apostille.parties.minio.party import MinIO
+from apostille.parties.oauth import rules as oauth_documents
+from apostille.parties.oauth.party import OAuth
 from apostille.parties.party import Party
 from apostille.parties.snowflake import rules as snowflake_documents
 from apostille.parties.snowflake.party import Snowflake
@@ -27,7 +30,7 @@ from apostille.parties.vault.party import Vault
 from apostille.rules.catalogue import GENERIC
 
 PARTIES: tuple[Party, ...] = (
-    AWS(), Azure(), Databricks(), GCP(), HCP(), Keycloak(), MinIO(), Snowflake(), Vault(),
+    AWS(), Azure(), Databricks(), GCP(), HCP(), Keycloak(), MinIO(), OAuth(), Snowflake(), Vault(),
 )  # fmt: skip
 
 BY_NAME = {party.name: party for party in PARTIES}
@@ -39,6 +42,8 @@ _DOCUMENTS: Mapping[str, Callable[[Any], Iterable[Finding]]] = {
     GCP.name: gcp_documents.judged,
     Databricks.name: databricks_documents.documents,
     HCP.name: hcp_documents.documents,
+    Keycloak.name: keycloak_documents.documents,
+    OAuth.name: oauth_documents.documents,
     Snowflake.name: snowflake_documents.documents,
     Vault.name: vault_documents.documents,
 }
