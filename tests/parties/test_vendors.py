@@ -131,7 +131,8 @@ def test_targets(name: str, target: str, expected: list[str]) -> None:
 def test_issuers_that_must_be_reached(url: str, good: bool) -> None:
     assert (issuers.unusable(url) == "") is good
     context = Context(Issuer(url), "apostille-system")
-    refused = [rule for make in MAKERS.values() for rule, _ in found(make(), context)]
+    # Generic rules of issuers may say something of their own.
+    refused = [rule for make in MAKERS.values() for rule, _ in found(make(), context) if not rule.startswith("APO")]
     assert refused == ([] if good else ["DBX201", "HCP201", "SNO201"])
 
 
@@ -263,9 +264,9 @@ def test_a_broken_document_is_named(party: Any, files: dict[str, str], match: st
 def test_what_a_container_gets() -> None:
     lake = pod_plan(databricks_trust(), databricks_binding()).frozen
     assert (lake.delivery, lake.environment["DATABRICKS_CLIENT_ID"]) == ("SDK", APPLICATIONS[0])
-    credential = json.loads(pod_plan(hcp_trust(), hcp_binding()).live.files["cred_file.json"])
+    credential = json.loads(pod_plan(hcp_trust(), hcp_binding()).files["cred_file.json"])
     assert credential["workload"]["file"]["path"] == "/var/run/secrets/apostille.dev/hcp/token"
-    connections = pod_plan(snowflake_trust(), snowflake_binding()).live.files["connections.toml"]
+    connections = pod_plan(snowflake_trust(), snowflake_binding()).files["connections.toml"]
     assert 'token_file_path = "/var/run/secrets/apostille.dev/dwh/token"' in connections
     for trust, binding in ((databricks_trust(), databricks_binding), (hcp_trust(), hcp_binding)):
         plan = pod_plan(trust, binding(delivery={"mode": "Sidecar"}))

@@ -72,7 +72,7 @@ class World:
         plan = pod_plan(self.trust, self.binding)
         tokens, files = self.directory / "tokens", self.directory / "files"
         write(tokens, {"token": File(token.encode(), 0o644)})
-        write(files, {name: File(self._here(text).encode(), 0o644) for name, text in plan.live.files.items()})
+        write(files, {name: File(self._here(text).encode(), 0o644) for name, text in plan.files.items()})
         own = {name: self._here(value) for name, value in plan.frozen.environment.items()}
         ca = {"SSL_CERT_FILE": str(self.party.ca), "REQUESTS_CA_BUNDLE": str(self.party.ca)}
         return {"PATH": os.environ["PATH"], "HOME": str(self.directory), **ca, **own}

@@ -130,7 +130,7 @@ class HCP:
         }
         return Delivered(
             {"HCP_CRED_FILE": f"{paths.files}/{CREDENTIAL_FILE}", "HCP_PROJECT_ID": trust.settings.project_id},
-            {CREDENTIAL_FILE: json.dumps(document)},
+            fixed={CREDENTIAL_FILE: json.dumps(document)},
         )
 
     def exchange(self, trust: TrustView, binding: BindingView, paths: Paths) -> tuple[Exchange, Delivered]:

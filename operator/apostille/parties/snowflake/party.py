@@ -115,7 +115,7 @@ class Snowflake:
         return Delivered(
             {"SNOWFLAKE_HOME": paths.files}
             | {f"SNOWFLAKE_{name.upper()}": value for name, value in connection.items()},
-            {CONNECTIONS: "\n".join(("[default]", *lines)) + "\n"},
+            fixed={CONNECTIONS: "\n".join(("[default]", *lines)) + "\n"},
         )
 
     def exchange(self, trust: TrustView, binding: BindingView, paths: Paths) -> None:
