@@ -12,6 +12,7 @@ from apostille.kinds.unions import target_members, target_of
 from apostille.kinds.workload_binding import WorkloadBinding
 from apostille.model.finding import Finding
 from apostille.model.identity import Issuer, ServiceAccount
+from apostille.parties.party import possible
 from apostille.rules import addresses, catalogue, checks
 from apostille.rules.addresses import AddressPolicy
 from apostille.rules.modes import Modes
@@ -111,12 +112,12 @@ def judge_binding(binding: WorkloadBinding, trust: FederationTrust | None, conte
     if trust is not None:
         findings += _target(binding, trust)
         ceiling = trust.spec.ceilings.assertion_seconds
-        if (mode := binding.spec.delivery.mode) not in ("Auto", *trust.party.deliveries):
+        if (mode := binding.spec.delivery.mode) not in ("Auto", *possible(trust.party.deliveries)):
             findings.append(
                 catalogue.NOT_ALLOWED.at(
                     "spec.delivery.mode",
                     f"{mode} is not possible for {trust.party.name}",
-                    f"Choose one of Auto, {', '.join(trust.party.deliveries)}",
+                    f"Choose one of Auto, {', '.join(possible(trust.party.deliveries))}",
                 )
             )
         elif not findings:
@@ -142,11 +143,14 @@ def _delivery(binding: WorkloadBinding, trust: FederationTrust) -> Iterable[Find
     spec, party = binding.spec.delivery, trust.party
     if not wants_sidecar(spec):
         return
-    asked = next(name for name in ("endpoint", "files", "notify") if getattr(spec, name))
-    if spec.mode not in ("Auto", "Sidecar") or "Sidecar" not in party.deliveries:
+    asked = [name for name in ("endpoint", "files", "notify") if getattr(spec, name)]
+    # What runs once leaves files, and nobody who could answer or tell.
+    living = asked if spec.mode != "Init" else [name for name in asked if name != "files"]
+    if living and (spec.mode not in ("Auto", "Sidecar") or "Sidecar" not in party.deliveries):
         yield catalogue.NOT_ALLOWED.at(
-            f"spec.delivery.{asked}", "only the exchange sidecar delivers this", "Choose the mode Sidecar, or drop it"
-        )
+            f"spec.delivery.{living[0]}", "only the exchange sidecar delivers this",
+            "Choose the mode Sidecar, or drop it",
+        )  # fmt: skip
         return
     own = binding.view(party)
     made = party.exchange(trust.view, own, paths_of(binding.name)) if own.target is not None else None

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from apostille.model.finding import Finding, Rule
+from apostille.parties.aws import bare as aws_bare
 from apostille.parties.aws import foreign as aws_documents
 from apostille.parties.aws.party import AWS
 from apostille.parties.azure import rules as azure_documents
@@ -52,6 +53,19 @@ def document_findings(party: Party, access: Any) -> list[Finding]:
     """What is too broad, or can never work, in a party's own documents; paths are ``FILE:FIELD``."""
     judge = _DOCUMENTS.get(party.name)
     return list(judge(access)) if judge is not None else []
+
+
+# Documents that people keep alone: what makes native documents of one, and the field in which it stands there.
+_ALONE: Mapping[str, tuple[Callable[[Any], Mapping[str, str] | None], str]] = {
+    AWS.name: (aws_bare.documents, aws_bare.PREFIX),
+}
+
+
+def standing_alone(document: Any) -> Iterator[tuple[Party, Mapping[str, str], str]]:
+    """The parties that know a document by itself, with the native documents that it makes and its field in them."""
+    for name, (make, field) in _ALONE.items():
+        if (made := make(document)) is not None:
+            yield BY_NAME[name], made, field
 
 
 def catalogue() -> tuple[Rule, ...]:
