@@ -154,7 +154,7 @@ class HydraParty(RealServer):
 def _trusts(document: Mapping[str, Any]) -> _Trust:
     key = document.get("public_key") or document.get("jwk") or {}
     scopes = tuple(sorted(document.get("scope") or ()))
-    return document["issuer"], document.get("subject", ""), key.get("kid", ""), scopes
+    return document.get("issuer", ""), document.get("subject", ""), key.get("kid", ""), scopes
 
 
 def _answer(reply: RawReply) -> Answer:
