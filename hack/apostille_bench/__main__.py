@@ -8,6 +8,7 @@ from pathlib import Path
 
 from apostille_bench import report
 from apostille_bench.runner import Scenario, measure
+from apostille_bench.scenarios.access import Access
 from apostille_bench.scenarios.cutoff import Cutoff
 from apostille_bench.scenarios.lint import Lint
 from apostille_bench.scenarios.pods import Pods
@@ -16,7 +17,7 @@ from apostille_bench.scenarios.webhook import Webhook
 from apostille_testbed.progress import Console
 
 SCENARIOS: dict[str, Scenario] = {
-    scenario.name: scenario for scenario in (Webhook(), Pods(), Cutoff(), Start(), Lint())
+    scenario.name: scenario for scenario in (Webhook(), Pods(), Cutoff(), Start(), Lint(), Access())
 }
 
 
