@@ -337,7 +337,7 @@ def test_defaults_are_visible_in_what_is_stored(stored: Any) -> None:
 
     assert made_trust == trust()["spec"] | {
         "issuer": {"type": "Cluster"},
-        "enforcement": {"mode": "Audit", "force": False},
+        "enforcement": {"mode": "Audit", "force": False, "observeTokenRequests": False},
         "ceilings": {"assertionSeconds": 3600, "sessionSeconds": 3600, "sessionWithinAssertion": False},
         "configuration": {"mode": "Render", "formats": ["Native"]},
         "governance": {},

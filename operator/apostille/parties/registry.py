@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from apostille.model.finding import Finding, Rule
+from apostille.parties.aws import foreign as aws_documents
 from apostille.parties.aws.party import AWS
 from apostille.parties.azure import rules as azure_documents
 from apostille.parties.azure.party import Azure
@@ -34,6 +35,7 @@ BY_NAME = {party.name: party for party in PARTIES}
 _DOCUMENTS: Mapping[str, Callable[[Any], Iterable[Finding]]] = {
     Azure.name: azure_documents.judged,
     GCP.name: gcp_documents.judged,
+    AWS.name: aws_documents.documents,
     Databricks.name: databricks_documents.documents,
     HCP.name: hcp_documents.documents,
     Snowflake.name: snowflake_documents.documents,

@@ -165,12 +165,16 @@ def added(pod: Pod, judged: Judged) -> dict[str, list[str]]:
         names.credentials_directory(judged.name),
         names.files_directory(judged.name),
     )
+    mounted = {volume}
+    if judged.plan is None and _by_sidecar(pod, volume):
+        # What a container sees of it without an environment that names its folder, such as an endpoint.
+        mounted.add(names.CREDENTIALS_VOLUME)
     for container in containers(pod):
         name = str(container.get("name"))
         mine = [
             f"mount {mount['mountPath']}"
             for mount in container.get("volumeMounts") or ()
-            if mount.get("name") == volume
+            if mount.get("name") in mounted
         ]
         if name in names.OUR_CONTAINERS:
             if mine:
@@ -185,3 +189,11 @@ def added(pod: Pod, judged: Judged) -> dict[str, list[str]]:
         if mine:
             found[name] = mine
     return found
+
+
+def _by_sidecar(pod: Pod, volume: str) -> bool:
+    return any(
+        container.get("name") in names.OUR_CONTAINERS
+        and any(mount.get("name") == volume for mount in container.get("volumeMounts") or ())
+        for container in containers(pod)
+    )
