@@ -247,8 +247,13 @@ BAD_BINDINGS: dict[str, tuple[str, Any, str]] = {
         "spec.validity.notAfter: Invalid value: notAfter must be later than notBefore",
     ),
     "a delivery that nothing serves yet": (
-        "spec.delivery.mode", "Init",
-        'spec.delivery.mode: Unsupported value: "Init": supported values: "Auto", "SDK", "Sidecar"',
+        "spec.delivery.mode", "Proxy",
+        'spec.delivery.mode: Unsupported value: "Proxy": supported values: "Auto", "Init", "SDK", "Sidecar", '
+        '"TokenOnly"',
+    ),
+    "containers that are named and left out at once": (
+        "spec.delivery.containers", {"include": ["app"], "exclude": ["logs"]},
+        "spec.delivery.containers.exclude: Forbidden: give include or exclude, not both",
     ),
     "not a container's name": (
         "spec.delivery.containers.include", ["A_B"],
@@ -346,7 +351,7 @@ def test_defaults_are_visible_in_what_is_stored(stored: Any) -> None:
     }
     assert made_binding == binding("any")["spec"] | {
         "token": {"expirationSeconds": 3600},
-        "delivery": {"mode": "Auto", "containers": {"include": []}, "files": []},
+        "delivery": {"mode": "Auto", "containers": {"include": [], "exclude": []}, "environment": "Set", "files": []},
         "validity": {},
         "suspended": False,
     }

@@ -15,11 +15,20 @@ from apostille.model.finding import Finding, Rule
 from apostille.model.identity import Issuer, ServiceAccount
 from apostille_exchange.recipe import Output
 
-Delivery = Literal["SDK", "Sidecar"]
+Delivery = Literal["SDK", "Sidecar", "Init", "TokenOnly"]
 # native: the members of the vendor's API; cli: one script of the vendor's commands; terraform: Terraform/OpenTofu JSON.
 Format = Literal["native", "cli", "terraform"]
 FORMATS: tuple[Format, ...] = ("native", "cli", "terraform")
 Claims = Mapping[str, Any]
+
+
+# Who can have the sidecar's exchange can have it once, before the application starts; anybody can have the assertion.
+_IMPLIED: Mapping[Delivery, tuple[Delivery, ...]] = {"Sidecar": ("Sidecar", "Init")}
+
+
+def possible(deliveries: Sequence[Delivery]) -> tuple[Delivery, ...]:
+    """All that a binding may ask for where a party itself has these."""
+    return (*(mode for own in deliveries for mode in _IMPLIED.get(own, (own,))), "TokenOnly")
 
 
 def form_of(file: str) -> Format:

@@ -89,9 +89,11 @@ def _delivered(
             "some pods of this service account are stale, and whether this one is cannot be told without its "
             f"FederationTrust; to be sure: {restart(observed)}"
         )
-    if judged.identity.delivery == "SDK":
-        notes.append("the SDK in the container exchanges the token itself: whether that works shows in its own log")
-    if left_out := _left_out(observed.pod, has):
+    if judged.identity.delivery in ("SDK", "TokenOnly"):
+        who = "the SDK in the container" if judged.identity.delivery == "SDK" else "the application"
+        notes.append(f"{who} exchanges the token itself: whether that works shows in its own log")
+    excluded = judged.plan.frozen.exclude if judged.plan is not None else ()
+    if left_out := [name for name in _left_out(observed.pod, has) if name not in excluded]:
         shown = ", ".join(left_out)
         return answer(
             State.SKIPPED,
