@@ -8,6 +8,7 @@ from pathlib import Path
 
 from apostille_bench import report
 from apostille_bench.runner import Scenario, measure
+from apostille_bench.scenarios.access import Access
 from apostille_bench.scenarios.cutoff import Cutoff
 from apostille_bench.scenarios.grants import Grants
 from apostille_bench.scenarios.lint import Lint
@@ -27,6 +28,7 @@ _ALL: tuple[Scenario, ...] = (
     Start(),
     Lint(),
     Sidecar(),
+    Access(),
 )
 SCENARIOS: dict[str, Scenario] = {scenario.name: scenario for scenario in _ALL}
 

@@ -6,10 +6,10 @@ import argparse
 import sys
 from pathlib import Path
 
-from apostille_generate import commands, crds, observability, reasons, reference, rules, values
+from apostille_generate import commands, crds, observability, parties, reasons, reference, rules, values
 
 ROOT = Path(__file__).parents[2]
-GENERATORS = (crds, reference, rules, reasons, commands, observability, values)
+GENERATORS = (crds, reference, rules, reasons, commands, observability, values, parties)
 
 
 def main() -> int:

@@ -138,7 +138,8 @@ BAD_TRUSTS: dict[str, tuple[str, Any, str]] = {
     "a place, not a region": (
         "spec.relyingParty.aws.region", "Ireland",
         'spec.relyingParty.aws.region: Invalid value: "Ireland": spec.relyingParty.aws.region in body should match '
-        "'^[a-z]{2}(-gov)?-[a-z]+-[0-9]$'",
+        "'^((us|eu|ap|sa|ca|me|af|il|mx)-(north|south)?(east|west|central|north|south)-[0-9]{1,2}|cn-(north|northwest)"
+        "-[0-9]|us-gov-(east|west)-[0-9])$'",
     ),
     "no region": ("spec.relyingParty.aws.region", ABSENT, "spec.relyingParty.aws.region: Required value"),
     "assertions too short": (

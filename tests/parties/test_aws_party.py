@@ -346,6 +346,13 @@ def test_the_schema_takes_regions_of_the_partitions_that_are_served_and_no_other
             assert settings.sts == f"https://sts.{region}.{partition['outputs']['dnsSuffix']}/"
 
 
+@pytest.mark.parametrize("region", ["eu-wset-1", "europe-west1", "EU-WEST-1", "eu-west", "xx-west-1", "eu-west-1a", ""])
+def test_what_is_no_region_is_refused_by_name(region: str) -> None:
+    raw = raw_trust(relyingParty={"type": "AWS", "aws": {"accountID": ACCOUNT, "region": region}})
+    with pytest.raises(decode.InvalidObject, match=r"spec\.relyingParty\.aws\.region"):
+        decode.federation_trust(raw)
+
+
 def test_the_arns_groups() -> None:
     match = ROLE_ARN.fullmatch(role("team/a/reader"))
     assert match is not None

@@ -14,6 +14,12 @@ ROLE_ARN = re.compile(
     re.ASCII,
 )
 
+# Areas and directions of the three partitions (botocore's partitions.json, regionRegex): a slip of the pen is none.
+_REGION = (
+    "^((us|eu|ap|sa|ca|me|af|il|mx)-(north|south)?(east|west|central|north|south)-[0-9]{1,2}"
+    "|cn-(north|northwest)-[0-9]|us-gov-(east|west)-[0-9])$"
+)
+
 _PARTITIONS = (("cn-", "aws-cn", "amazonaws.com.cn"), ("us-gov-", "aws-us-gov", "amazonaws.com"))
 
 
@@ -33,7 +39,7 @@ class AWSTrust(Struct, frozen=True, forbid_unknown_fields=True):
         Meta(
             description="region is where workloads exchange their tokens (its STS endpoint); "
             "also the default region of their SDKs.",
-            pattern="^[a-z]{2}(-gov)?-[a-z]+-[0-9]$",
+            pattern=_REGION,
             max_length=32,
         ),
     ]
