@@ -62,6 +62,7 @@ OTHERWISE: dict[str, Any] = {
     "exchange": {
         "image": {"registry": "registry.example", "repository": "exchange-fips", "tag": "9", "digest": DIGEST},
         "pullSecret": {"dockerConfigJSON": "{}", "namespaces": ["payments", "shop"]},
+        "metricsPort": 9400,
     },
     "crds": {"enabled": False, "keep": False},
     "certificate": {
@@ -137,9 +138,11 @@ WHOLE: dict[str, Values] = {
 
 
 def single(path: tuple[str, ...]) -> Values:
-    """Only the one value of `OTHERWISE`. Raises KeyError when there is none."""
+    """Only the one value of `OTHERWISE`. Raises LookupError when there is none."""
     value: Any = OTHERWISE
     for key in path:
+        if key not in value:
+            raise LookupError(f"no other choice for {'.'.join(path)}: add one to OTHERWISE")
         value = value[key]
     for key in reversed(path):
         value = {key: value}

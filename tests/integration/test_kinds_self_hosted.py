@@ -67,7 +67,14 @@ def created(kinds: Any, document: dict[str, Any]) -> Any:
 
 def test_defaults_are_shown(kinds: Any) -> None:
     shown = json.loads(created(kinds, vault()).stdout)["spec"]["relyingParty"]["vault"]
-    assert shown == {"address": "https://vault.example", "caBundle": "", "namespace": "", "mount": "jwt", "roles": []}
+    assert shown == {
+        "address": "https://vault.example",
+        "caBundle": "",
+        "namespace": "",
+        "mount": "jwt",
+        "roles": [],
+        "pinInstances": False,
+    }
     shown = json.loads(created(kinds, minio()).stdout)["spec"]["relyingParty"]["minio"]
     assert (shown["mode"], shown["region"], shown["caBundle"]) == ("Claim", "", "")
 

@@ -139,7 +139,9 @@ def _crd(
             # A field path must lead to a declared field, and without one the refusal would speak of "<nil>".
             "metadata": {"type": "object", "properties": {"name": {"type": "string"}}},
             "spec": spec_schema,
-            "status": structural(status, defaults=False),
+            # Before the controller has looked there must be no doubt that it has not: kstatus (Flux) takes an object
+            # without conditions for finished, and one whose observedGeneration is another for in progress.
+            "status": {**structural(status, defaults=False), "default": {"observedGeneration": -1}},
         },
     }
     return {
