@@ -43,6 +43,8 @@ FROZEN = {
     "PROBE": "apostille-probe",
     "ACCESS_PREFIX": "apostille-access-",
     "CONTROLLER_LEASE": "apostille-controller",
+    "SERVING_SECRET": "apostille-serving-certificate",
+    "SERVE_ANNOTATION": "apostille.dev/serve",
     "OUR_CONTAINERS": {"apostille-exchange", "apostille-init"},
     "SYSTEM_NAMESPACES": ("kube-system", "kube-public", "kube-node-lease"),
     "DOCS": "https://apostille.dev/docs",

@@ -230,7 +230,7 @@ def load(world: Replicated, name: str, *, threads: int = 2, pause: float = 0.02)
             found.done += 1
 
     def verify() -> None:
-        while not over.wait(0.05):
+        while not over.wait(0.2):
             with contextlib.suppress(APIError):
                 before = world.bundles()
                 for replica, port in world.ports.items():

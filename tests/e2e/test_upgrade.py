@@ -51,7 +51,7 @@ class Upgraded(Replicated):
         show = [f"--show-only=templates/{name}.yaml" for name in RIGHTS]
         rendered = helm("template", RELEASE, folder / "apostille", f"--namespace={NAMESPACE}", *show)
         kubectl("apply", "-f", "-", input=rendered)
-        certificate, key = self.plane.authority.server("admission", ["127.0.0.1"])
+        certificate, key = self.plane.authority.server("released", ["127.0.0.1"])
         self._files = {"tls.crt": certificate, "tls.key": key, "ca.crt": self.plane.ca}
         data = {name: base64.b64encode(path.read_bytes()).decode() for name, path in self._files.items()}
         body = {"metadata": {"name": INHERITED.rpartition("/")[2]}, "type": "kubernetes.io/tls", "data": data}
@@ -105,7 +105,7 @@ class Upgraded(Replicated):
         until(lambda: found.done > done + 20, "the load goes on")
 
 
-@pytest.fixture(params=["kept", "removed"])
+@pytest.fixture(params=["kept", pytest.param("removed", marks=pytest.mark.soak)])
 def world(request: pytest.FixtureRequest) -> Iterator[tuple[Upgraded, bool]]:
     """The Secret of 0.1.0 is there after the upgrade, as with Helm, or was removed, as tools do that prune."""
     kept = request.param == "kept"
