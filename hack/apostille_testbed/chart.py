@@ -23,7 +23,8 @@ MANIFEST = ROOT / "hack" / "manifests" / "apostille.yaml"
 """What an installation needs in the cluster beside the two kinds, for processes that run outside of it."""
 
 _MANIFEST_TEMPLATES = (
-    "anchor", "controller/lease", "controller/rbac", "admission/rbac", "restraints/controller", "restraints/prefixes",
+    "anchor", "controller/lease", "controller/rbac", "admission/rbac", "admission/observed", "restraints/controller",
+    "restraints/prefixes",
 )  # fmt: skip
 _MANIFEST_HEADER = f"""\
 # Made from charts/apostille by `hack/testbed manifest`; do not edit.
