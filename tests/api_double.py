@@ -10,6 +10,7 @@ from typing import Any
 from apostille.kube.client import ApiError
 
 Object = dict[str, Any]
+BORN = "creationTimestamp"
 
 
 class ApiDouble:
@@ -138,7 +139,8 @@ class ApiDouble:
         stored = copy.deepcopy(dict(body))
         self.version += 1
         kind = "MODIFIED" if path in self.objects else "ADDED"
-        stored["metadata"] = {**stored.get("metadata", {}), "name": name, "resourceVersion": str(self.version)}
+        born = {key: at for key, at in self.objects.get(path, {"metadata": {}})["metadata"].items() if key == BORN}
+        stored["metadata"] = {**stored.get("metadata", {}), **born, "name": name, "resourceVersion": str(self.version)}
         self.objects[path] = stored
         self._tell(collection, {"type": kind, "object": copy.deepcopy(stored)})
         return copy.deepcopy(stored)

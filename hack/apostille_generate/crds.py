@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+import tarfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -31,11 +34,46 @@ metadata:
 def files(root: Path) -> dict[str, str]:
     """Path to text."""
     made = {}
+    releases = list(_released(root))
     for crd in (federation_trust(), workload_binding()):
+        for release in releases:
+            crd = without_new_defaults(crd, release[crd["metadata"]["name"]])
         file = f"{crd['spec']['names']['plural']}.yaml"
         made[f"crds/{file}"] = _HEADER + _yaml(crd)
         made[f"charts/apostille/templates/crds/{file}"] = _template(crd)
     return made
+
+
+def without_new_defaults(crd: dict[str, Any], released: dict[str, Any]) -> dict[str, Any]:
+    """Without defaults of fields that a release does not know in objects that it does.
+
+    An upgrade changes the kinds before the processes. What an API server fills in is in every object that they read,
+    and the older ones refuse what they do not know: no identity for new pods. Readers fill in the same by themselves.
+    """
+    made = copy.deepcopy(crd)
+    (new,), (old,) = made["spec"]["versions"], released["spec"]["versions"]
+    _strip(new["schema"]["openAPIV3Schema"], old["schema"]["openAPIV3Schema"])
+    return made
+
+
+def _strip(new: dict[str, Any], old: dict[str, Any]) -> None:
+    for name, child in new.get("properties", {}).items():
+        known = old.get("properties", {}).get(name)
+        if known is None:
+            child.pop("default", None)
+        else:
+            _strip(child, known)
+    if "items" in new and "items" in old:
+        _strip(new["items"], old["items"])
+
+
+def _released(root: Path) -> Iterator[dict[str, dict[str, Any]]]:
+    """For each release that is kept its kinds, by name."""
+    for archive in sorted((root / "tests" / "releases").glob("*/apostille-*.tgz")):
+        with tarfile.open(archive) as chart:
+            files = [chart.extractfile(name) for name in chart.getnames() if name.startswith("apostille/crds/")]
+            kinds = [yaml.safe_load(file) for file in files if file is not None]
+        yield {kind["metadata"]["name"]: kind for kind in kinds}
 
 
 def _template(crd: dict[str, Any]) -> str:

@@ -97,9 +97,10 @@ class Release:
         """``helm install --wait``; returns what Helm says. Raises HelmError."""
         return self._helm("install", RELEASE, CHART, "--create-namespace", *self._common(settings, timeout))
 
-    def upgrade(self, *settings: str, timeout: float = 120.0) -> str:
-        """``helm upgrade --wait``. Raises HelmError."""
-        return self._helm("upgrade", RELEASE, CHART, *self._common(settings, timeout))
+    def upgrade(self, *settings: str, timeout: float = 120.0, force: bool = False) -> str:
+        """``helm upgrade --wait``; ``force`` replaces objects instead of patching them. Raises HelmError."""
+        flags = ["--force"] if force else []
+        return self._helm("upgrade", RELEASE, CHART, *flags, *self._common(settings, timeout))
 
     def uninstall(self) -> None:
         """``helm uninstall --wait``. Raises HelmError."""

@@ -314,3 +314,29 @@ async def test_what_somebody_else_issues_is_taken_in_the_same_order() -> None:
         one.serve(second.pair.leaf)
         await one.advance()
         assert one.named == second.pair.leaf
+
+
+@in_no_time
+async def test_what_an_earlier_version_left_goes_on_for_a_day() -> None:
+    """Its leaf, and so its authority: before and after the upgrade, and after a rollback, everybody trusts the same."""
+    api, settings, cluster = Clocked(), replace(SETTINGS, inherited="issued"), Configurations()
+    before = issuing.issue(HOST, datetime.now(UTC), 3650 * DAY)
+    offer(api, before)
+    cluster.bundle = core.bundle(before.authorities)
+    async with scene(api, settings, cluster) as one:
+        await one.advance()
+        await one.settled()
+        await one.advance()
+        assert (one.named, one.trusted, one.spreads) == (before.pair.leaf, 1, 0)
+
+        api.objects[SECRET]["metadata"]["creationTimestamp"] = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        api.put(SECRET, **api.objects[SECRET])
+        one.serve(before.pair.leaf)
+        assert await one.advance() == 60
+        api.ahead = 2 * DAY
+        await one.advance()
+        await one.advance()
+        assert (one.named, one.trusted) == (before.pair.leaf, 2)
+        await one.settled()
+        await one.advance()
+        assert one.named not in ("", before.pair.leaf)

@@ -42,7 +42,8 @@ class Replicated(World):
         self.lifetime, self._settle, self._lame_duck = 90 * DAY, settle, lame_duck
         self._ends = contextlib.ExitStack()
         self.balancer: Balancer
-        self.source = ""
+        self.source = self.inherited = ""
+        """Secrets that the controller is told of."""
 
     def start(self) -> Self:
         self.install()
@@ -79,6 +80,7 @@ class Replicated(World):
             *(f"--admission-replica=127.0.0.1:{port}" for port in self.ports.values()),
             f"--certificate-seconds={self.lifetime}", f"--certificate-settle={self._settle}",
             *([f"--certificate-source={self.source}"] if self.source else []),
+            *([f"--certificate-inherited={self.inherited}"] if self.inherited else []),
             "--metrics-host=127.0.0.1", "--allow-loopback", f"--kubeconfig={self._kubeconfig(CONTROLLER)}",
         ]  # fmt: skip
 
@@ -228,7 +230,7 @@ def load(world: Replicated, name: str, *, threads: int = 2, pause: float = 0.02)
             found.done += 1
 
     def verify() -> None:
-        while not over.wait(0.05):
+        while not over.wait(0.2):
             with contextlib.suppress(APIError):
                 before = world.bundles()
                 for replica, port in world.ports.items():

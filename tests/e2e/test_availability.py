@@ -21,6 +21,7 @@ from integration.cluster import injected
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
+SOAK = pytest.mark.soak
 ONE, TWO = f"{ADMISSION}-1", f"{ADMISSION}-2"
 KINDS = f"{ADMISSION_GROUP}/validatingwebhookconfigurations/apostille-kinds"
 
@@ -141,7 +142,7 @@ def garble(world: Replicated) -> None:
     damage(world, lambda secret: secret.update(data=dict.fromkeys(secret["data"], garbage)))
 
 
-@pytest.mark.parametrize("how", [lose, empty, swap, garble])
+@pytest.mark.parametrize("how", [lose, swap, pytest.param(empty, marks=SOAK), pytest.param(garble, marks=SOAK)])
 def test_a_secret_that_is_lost_or_damaged_costs_no_call(world: Replicated, how: Callable[[Replicated], None]) -> None:
     before = world.rest()
     with load(world, "busy") as found:
@@ -249,6 +250,7 @@ def created(world: World, where: str, pod: Json) -> bool:
     return True
 
 
+@SOAK
 def test_a_second_controller_rotates_when_the_first_is_gone(world: Replicated) -> None:
     """In the middle of it: what the first has prepared the second finishes."""
     before = world.rest()

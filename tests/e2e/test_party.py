@@ -79,6 +79,30 @@ def test_party_away_at_the_start_and_in_between(world: World, aws: AWSParty, nod
     until(lambda: "I am" in said(node, name)[heard:], "it goes on")
 
 
+def test_a_namespace_goes_while_its_party_is_away(world: World, aws: AWSParty, node: PodRunner) -> None:
+    """Nothing of it waits for the party: no finalizer, no sidecar that does not end; the trust has no bindings then."""
+    name = "party-gone"
+    declared = whole(name)
+    bound = binding(name, name)
+    bound["spec"]["delivery"] = {"mode": "Sidecar"}
+    aws.stop()
+    try:
+        world.put(*declared[:3], bound)
+        until(lambda: world.in_force(name), "it is in force, whether the party is there or not")
+        pod = workload("Pod", name)
+        pod["spec"] |= {"terminationGracePeriodSeconds": 1}
+        pod["spec"]["containers"] = [{"name": "app", "image": "any", "command": ["python", "-c", ASK]}]
+        world.put(pod)
+        until(lambda: asks(world, node, name), "its sidecar asks in vain")
+
+        world.plane.kubectl("delete", "namespace", name, "--timeout=90s")
+
+        until(lambda: (name, "app") not in world.selected()["Fail"], "nothing is bound there")
+        until(lambda: world.conditions("federationtrusts", name).get("Ready") == "Ready", "the trust has no bindings")
+    finally:
+        aws.start()
+
+
 @pytest.fixture(scope="module")
 def world(plane: ControlPlane) -> Iterator[World]:
     with World(plane) as world:

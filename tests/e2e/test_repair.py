@@ -187,6 +187,34 @@ def test_the_kinds_deleted_and_applied_again(world: World) -> None:
     assert world.process(CONTROLLER).running
 
 
+def test_the_kinds_deleted_and_the_api_server_restarted_with_nobody_there(world: World) -> None:
+    """The policies stay as last written and need no kind: kube-system's tokens and pods work, and everybody else's."""
+    name = f"cold-{secrets.token_hex(3)}"
+    world.settle(name)
+    world.kill()
+    world.plane.kubectl("delete", "-f", str(ROOT / "crds"))
+    world.plane.restart_apiserver()
+    try:
+        world.plane.kubectl("create", "serviceaccount", "system", "-n", "kube-system")
+        world.plane.kubectl("create", "serviceaccount", "other", "-n", "default")
+        for where, account in (("kube-system", "system"), ("default", "other")):
+            until(lambda where=where, account=account: world.plane.token(where, account), "tokens are issued")
+            audience = f"https://{name}.sts.example"
+            closed = ["create", "token", account, "-n", where, f"--audience={audience}"]
+            assert (world.plane.kubectl(*closed, check=False).returncode == 0) == (where == "kube-system")
+            made = workload("Pod", where, account=account, name=name)
+            world.plane.client.request("POST", f"/api/v1/namespaces/{where}/pods", made)
+    finally:
+        world.plane.kubectl("apply", "-f", str(ROOT / "crds"))
+        established = (f"crd/{kind}.apostille.dev" for kind in ("federationtrusts", "workloadbindings"))
+        world.plane.kubectl("wait", "--for=condition=Established", "--timeout=60s", *established)
+        world.start_admission()
+        world.start_controller()
+    until(lambda: name not in str(world.selected()), "what was declared went with the kinds")
+    world.put(*whole("kept")[2:4])
+    world.settle("kept")
+
+
 def test_a_namespace_deleted(world: World) -> None:
     """Binding and pods go with it; its name means nothing until it is declared anew."""
     name = f"ns-{secrets.token_hex(3)}"

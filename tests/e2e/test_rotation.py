@@ -69,7 +69,7 @@ def rotate_with_crashes(world: Replicated, between: Proxy) -> None:
 @pytest.mark.e2e
 @pytest.mark.timeout(300)
 def test_ten_rotations_with_a_crash_between_every_two_steps(installed: Replicated, between: Proxy) -> None:
-    with load(installed, "busy") as found:
+    with load(installed, "busy", pause=0.05) as found:
         for _ in range(10):
             rotate_with_crashes(installed, between)
 
@@ -82,7 +82,7 @@ def test_ten_rotations_with_a_crash_between_every_two_steps(installed: Replicate
 @pytest.mark.soak
 @pytest.mark.timeout(3600)
 def test_a_hundred_rotations(installed: Replicated, between: Proxy) -> None:
-    with load(installed, "busy") as found:
+    with load(installed, "busy", pause=0.05) as found:
         for _ in range(100):
             rotate_with_crashes(installed, between)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import subprocess
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -299,6 +300,42 @@ def test_an_upgrade_to_the_same_version_keeps_the_certificate_and_the_selection(
     release.upgrade()
 
     assert (app.kubectl(*secret).stdout, app.kubectl(*selection).stdout) == before
+
+
+def test_a_forced_upgrade_replaces_everything_and_changes_nothing(release: Release, app: Node) -> None:
+    """`helm upgrade --force` replaces each object of the release, the lease and the anchor among them: what Apostille
+
+    has generated stays owned and in force, the certificate too, and bound pods are created all the time.
+    """
+    generated = ("get", "mutatingwebhookconfigurations,validatingadmissionpolicies", "-o")
+    before = app.kubectl(*generated, "jsonpath={.items[*].metadata.uid}").stdout
+    secret = ("get", "secret", "apostille-serving-certificate", f"--namespace={NAMESPACE}", "-o", "jsonpath={.data}")
+    certificate = app.kubectl(*secret).stdout
+    failed, stop = [], threading.Event()
+    wanted = pod("forced", "payments", "true", serviceAccountName="reader")
+
+    def create() -> None:
+        while not stop.wait(0.1):
+            try:
+                made = app.client.request("POST", "/api/v1/namespaces/payments/pods?dryRun=All", wanted)
+            except (APIError, OSError) as error:
+                failed.append(str(error))
+            else:
+                if "apostille-token-s3-reader" not in json.dumps(made):
+                    failed.append("created without its identity")
+
+    worker = threading.Thread(target=create)
+    worker.start()
+    try:
+        release.upgrade(force=True)
+    finally:
+        stop.set()
+        worker.join()
+
+    assert failed == []
+    assert app.kubectl(*generated, "jsonpath={.items[*].metadata.uid}").stdout == before
+    assert app.kubectl(*secret).stdout == certificate
+    app.kubectl("wait", "--for=condition=Ready", "wbind/s3-reader", "--namespace=payments", "--timeout=60s")
 
 
 def test_what_the_controller_could_not_do_it_did_not_try(release: Release, app: Node) -> None:

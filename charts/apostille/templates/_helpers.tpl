@@ -33,6 +33,13 @@ app.kubernetes.io/component: {{ .component }}
 apostille-serving-certificate
 {{- end }}
 
+{{/* The Secret that the chart of 0.1.0 made, where it is still there. */}}
+{{- define "apostille.certificateInherited" -}}
+{{- if and (lookup "v1" "Secret" .Release.Namespace "apostille-admission-certificate") (not (include "apostille.certificateSource" .)) -}}
+apostille-admission-certificate
+{{- end -}}
+{{- end }}
+
 {{/* Who issues the certificate of the admission server: values of 0.1.0 (--reuse-values) do not say. */}}
 {{- define "apostille.certificateMode" -}}
 {{- .Values.certificate.mode | default "self" -}}

@@ -37,6 +37,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "renews, such as cert-manager",
     )
     parser.add_argument(
+        "--certificate-inherited", metavar="SECRET", default="",
+        help="Secret with the certificate of version 0.1.0: served for a day after the upgrade, so that a rollback "
+        "meets what it knows",
+    )  # fmt: skip
+    parser.add_argument(
         "--certificate-seconds", metavar="N", type=int, default=90 * 86400,
         help="for how long a certificate is made; it is renewed when a third is left (default: %(default)s)",
     )  # fmt: skip
@@ -121,6 +126,7 @@ def certificate_settings(options: argparse.Namespace) -> CertificateSettings:
     return CertificateSettings(
         host=host,
         source=options.certificate_source,
+        inherited=options.certificate_inherited,
         lifetime=timedelta(seconds=options.certificate_seconds),
         settle=timedelta(seconds=options.certificate_settle),
         replicas=tuple((at.strip("[]"), int(port)) for at, _, port in addresses),

@@ -7,6 +7,7 @@ import base64
 import binascii
 import logging
 from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
 from typing import Any
 
 from apostille.controller.generated import Generated
@@ -43,6 +44,9 @@ RETRY = 2.0
 # A configuration that never shows, such as one that somebody writes against, must not keep a certificate from renewal.
 PATIENCE = 600.0
 INVALID = 422
+# How long a Secret of others is waited for that cannot be read.
+OTHERS_SECONDS = 30.0
+INHERITED_FOR = timedelta(days=1)
 
 Raw = dict[str, Any]
 
@@ -71,6 +75,7 @@ class Certificates:
         self._own: Raw | None = None
         self._calm: tuple[object, float] = (None, 0.0)
         self._problem = ""
+        self._until = _now() + OTHERS_SECONDS
         self._parsed: dict[str, dict[str, str]] = {}
 
         def heard(key: Key, before: Raw | None, after: Raw | None) -> None:
@@ -79,11 +84,11 @@ class Certificates:
 
         collection = SECRETS.path(namespace=own_namespace)
         self._copy: Reflector[Raw] = Reflector(client, collection, _slim, heard, name=SERVING_SECRET)
-        self._source: Reflector[Raw] | None = None
-        if settings.source:
-            self._source = Reflector(
-                client, collection, _slim, lambda key, before, after: changed(), name=settings.source
-            )
+        self._others: dict[str, Reflector[Raw]] = {
+            name: Reflector(client, collection, _slim, lambda key, before, after: changed(), name=name)
+            for name in (settings.source, settings.inherited)
+            if name
+        }
         self._replicas = Replicas(client, own_namespace, settings.replicas, changed)
 
     async def run(self) -> None:
@@ -91,8 +96,8 @@ class Certificates:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._copy.run())
             group.create_task(self._replicas.run())
-            if self._source is not None:
-                group.create_task(self._source.run())
+            for other in self._others.values():
+                group.create_task(other.run())
 
     @property
     def bundle(self) -> str:
@@ -106,9 +111,11 @@ class Certificates:
         """The next step; returns seconds until the one after it. Raises nothing: policies must not wait for this."""
         if not self._copy.synced.is_set():
             return PAUSE
+        if not all(other.synced.is_set() for other in self._others.values()) and _now() < self._until:
+            return PAUSE
         secret = self._secret()
         kept, seen, now = self._kept(secret), self._seen(), self._client.now()
-        offered = self._offered()
+        offered = self._offered(secret)
         decision = certificates.decide(kept, seen, now, self._renewal, offered.pair if offered else None)
         metrics.CERTIFICATE_EXPIRY.set(kept.serving.not_after.timestamp() if kept.serving is not None else 0)
         self._replicas.attend(not certificates.everywhere(kept, seen))
@@ -209,10 +216,19 @@ class Certificates:
             self._tell(f"{SERVING_SECRET}, {leaf}: {error}")
             return None
 
-    def _offered(self) -> Material | None:
-        if self._source is None:
-            return None
-        found, said = self._source.get(self._namespace, self._settings.source), "there is none"
+    def _offered(self, secret: Raw | None) -> Material | None:
+        """What somebody else issues; else what an earlier version left, for a day after ours has begun."""
+        if self._settings.source:
+            return self._taken(self._settings.source)
+        began = secret["metadata"].get("creationTimestamp") if secret is not None else None
+        if self._settings.inherited and (
+            began is None or self._client.now() < datetime.fromisoformat(began) + INHERITED_FOR
+        ):
+            return self._taken(self._settings.inherited)
+        return None
+
+    def _taken(self, name: str) -> Material | None:
+        found, said = self._others[name].get(self._namespace, name), "there is none"
         if found is not None:
             try:
                 made = read(_text(found, LEAF), _text(found, KEY), [_text(found, AUTHORITIES)], self._settings.host)
@@ -222,7 +238,7 @@ class Certificates:
                 if made.pair.not_after > self._client.now():
                     return made
                 said = "it has ended"
-        self._tell(f"{self._settings.source}: {said}")
+        self._tell(f"{name}: {said}")
         return None
 
     def _seen(self) -> Seen:
@@ -273,9 +289,12 @@ class Certificates:
             log.warning("certificate not usable", extra={"reason": problem})
 
 
+_KEPT = ("name", "namespace", "resourceVersion", "annotations", "creationTimestamp")
+
+
 def _slim(raw: Raw) -> Raw:
     metadata = raw["metadata"]
-    kept = {key: metadata[key] for key in ("name", "namespace", "resourceVersion", "annotations") if key in metadata}
+    kept = {key: metadata[key] for key in _KEPT if key in metadata}
     return {"metadata": kept, "data": raw.get("data") or {}}
 
 

@@ -41,12 +41,14 @@ class CertificateSettings:
     """Of the admission server's certificate, where the controller keeps it.
 
     ``host`` is the name by which the API server verifies it. ``source`` is a Secret of somebody who issues them, such
-    as cert-manager; empty: the controller does. ``settle``: how long an API server may take to hear of a webhook
-    configuration. ``replicas`` are addresses (host, port) of admission servers; empty: the pods of the Deployment.
+    as cert-manager; empty: the controller does. ``inherited`` is one of an earlier version, which goes on for a day
+    after an upgrade: a rollback then meets what it knows. ``settle``: how long an API server may take to hear of a
+    webhook configuration. ``replicas`` are addresses (host, port) of admission servers; empty: the Deployment's pods.
     """
 
     host: str
     source: str = ""
+    inherited: str = ""
     lifetime: timedelta = timedelta(days=90)
     settle: timedelta = timedelta(seconds=5)
     replicas: tuple[tuple[str, int], ...] = ()
