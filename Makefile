@@ -25,9 +25,10 @@ test: ## Unit, golden, property and integration tests on real API servers
 	@hack/testbed build
 	@$(PYTEST) -m "not e2e and not soak"
 
-e2e: ## The long forms: kills, outages, races, a real node, Vault and MinIO, the demos end to end
+e2e: ## The long forms: kills, outages, races, a real node, Vault, MinIO, Keycloak and Hydra, the demos end to end
 	@hack/testbed build
 	@hack/testbed build vault minio
+	-@hack/testbed build hydra keycloak
 	-@hack/testbed build --node
 	@$(PYTEST) -m "e2e and not soak"
 

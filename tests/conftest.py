@@ -9,9 +9,12 @@ from collections.abc import Iterator
 
 import pytest
 
+import real_servers
 from apostille_testbed import ControlPlane, binaries
 from apostille_testbed import control_plane as start_control_plane
 from apostille_testbed.parties import programs
+from apostille_testbed.parties.hydra.party import HydraParty
+from apostille_testbed.parties.keycloak.party import KeycloakParty
 from apostille_testbed.pods import detect
 
 
@@ -23,13 +26,14 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     real = any(item.get_closest_marker("integration") for item in session.items)
     capture = session.config.pluginmanager.getplugin("capturemanager")
     with capture.global_and_fixture_disabled():
-        if real or fixtures & {"control_plane", "control_plane_kcm"}:
+        if real or fixtures & {"control_plane", "control_plane_kcm", "signing_cluster"}:
             binaries.kubernetes("kube-apiserver")
         if "control_plane_kcm" in fixtures:
             binaries.kubernetes("kube-controller-manager")
         groups = {mark.args[0] for item in session.items for mark in item.iter_markers("xdist_group") if mark.args}
-        for name in sorted(groups & set(programs.SOURCES)):
-            programs.program(name)
+        for name in sorted((groups | fixtures) & set(programs.NAMES)):
+            if not programs.missing(name):
+                programs.program(name)
 
 
 @pytest.fixture(scope="session")
@@ -43,6 +47,31 @@ def control_plane() -> Iterator[ControlPlane]:
 def control_plane_kcm() -> Iterator[ControlPlane]:
     """A real API server with a controller manager, one per worker: controllers make pods, namespaces go."""
     with start_control_plane(controller_manager=True) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def signing_cluster() -> Iterator[ControlPlane]:
+    """A real API server whose signing key tests may change."""
+    with start_control_plane() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def keycloak(
+    signing_cluster: ControlPlane, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[real_servers.World[KeycloakParty]]:
+    """A real Keycloak; its tests are of the group ``oauth``, so that there is one."""
+    with real_servers.world("keycloak", signing_cluster, tmp_path_factory.mktemp("issuers")) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def hydra(
+    signing_cluster: ControlPlane, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[real_servers.World[HydraParty]]:
+    """A real Ory Hydra; its tests are of the group ``oauth``."""
+    with real_servers.world("hydra", signing_cluster, tmp_path_factory.mktemp("issuers")) as running:
         yield running
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from apostille.lint.rules import RULES
 from apostille.model.finding import Rule, Severity
 from apostille.parties.registry import catalogue
 from apostille_generate.markdown import NOTE, table
@@ -15,18 +16,22 @@ _SEVERITY = {
     Severity.BROKEN: "broken: it could never work, so it is refused",
     Severity.WARN: "warn: it is taken, with a warning",
 }
-# What lints offline is told on its page once there is such a command.
 _WHERE = {
     "webhook": "on `kubectl apply` of a FederationTrust or WorkloadBinding, and in the condition `Accepted`",
     "policy": "in the API server, for token requests and pods, by ValidatingAdmissionPolicies",
     "status": "over all bindings of a trust, in its condition `Configured`",
+    "lint": "offline, by `apostille lint`",
 }
-_SHORT = {"webhook": "`kubectl apply`", "policy": "API server", "status": "status"}
+_SHORT = {"webhook": "`kubectl apply`", "policy": "API server", "status": "status", "lint": "lint"}
+
+
+def _every() -> tuple[Rule, ...]:
+    return (*catalogue(), *RULES)
 
 
 def files(root: Path) -> dict[str, str]:
     """Path to text."""
-    pages = {f"docs/rules/{rule.id}.md": _page(rule) for rule in catalogue()}
+    pages = {f"docs/rules/{rule.id}.md": _page(rule) for rule in _every()}
     return {"docs/rules/README.md": _index(), **pages}
 
 
@@ -52,7 +57,7 @@ def _index() -> str:
             ", ".join(_SHORT[place] for place in rule.enforced_in if place in _SHORT),
             f"`{rule.slug}`",
         )
-        for rule in catalogue()
+        for rule in _every()
     ]
     return (
         f"{NOTE}# Rules\n\n"

@@ -56,6 +56,8 @@ class Source:
     """How the first line of its answer begins."""
     tags: str = ""
     """Build tags, separated by commas."""
+    cgo: bool = False
+    """Whether parts of it are C, which takes a C compiler."""
 
     @property
     def ldflags(self) -> str:
@@ -95,7 +97,8 @@ def entry(name: str, go: Toolchain | None = None, of: Source | None = None) -> E
             "go": go.series,
             "platform": f"{sys.platform}/{platform.machine()}",
         }
-        | ({"tags": of.tags} if of.tags else {}),
+        | ({"tags": of.tags} if of.tags else {})
+        | ({"cgo": "1"} if of.cgo else {}),
         # Two programs of a module share most packages: built one after the other, the second finds them.
         lock=of.module.name,
     )
@@ -156,6 +159,7 @@ def _build(name: str, of: Source, go: Toolchain, work: Path, say: Say) -> None:
         "resolve",
         [program, "list", *flags, "-deps", "-f", "{{if .Stale}}{{.ImportPath}}{{end}}", of.package],
         work,
+        of.cgo,
         lambda _: resolving.tick(lambda: f"fetching modules, {clock(resolving.elapsed)} elapsed, usually 10–60 s"),
     )
     # Besides packages, Go writes what it downloads.
@@ -171,6 +175,7 @@ def _build(name: str, of: Source, go: Toolchain, work: Path, say: Say) -> None:
         "compile",
         [program, "build", "-v", *flags, "-o", work / name, of.package],
         work,
+        of.cgo,
         lambda log: compiling.tick(lambda: _progress(log, stale, compiling.elapsed, usually)),
     )
     _check(name, of, work / name)
@@ -191,8 +196,8 @@ def _progress(log: Path, stale: int, elapsed: float, usually: str) -> str:
     return f"{text}, about {clock(max(_LINK_SECONDS[0], elapsed * (1 - done) / done))} left"
 
 
-def _run(phase: str, argv: list[str | Path], work: Path, tick: Callable[[Path], None]) -> str:
-    running = processes.start(phase, argv, work, env=environment(), cwd=work / "source")
+def _run(phase: str, argv: list[str | Path], work: Path, cgo: bool, tick: Callable[[Path], None]) -> str:
+    running = processes.start(phase, argv, work, env=environment(cgo), cwd=work / "source")
     try:
         while running.running:
             tick(running.log)

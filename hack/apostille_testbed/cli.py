@@ -123,7 +123,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _build(options: argparse.Namespace, say: Console) -> None:
     known = dict.fromkeys(binaries.PROGRAMS, binaries.kubernetes) | {"helm": lambda _, say: binaries.helm(say)}
-    known |= dict.fromkeys(programs.SOURCES, programs.program)
+    known |= dict.fromkeys(programs.NAMES, programs.program)
     default = (*binaries.PROGRAMS, "helm") if options.node else binaries.CONTROL_PLANE
     if options.node:
         node_lane.prepare(say)

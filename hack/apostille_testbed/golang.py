@@ -56,9 +56,9 @@ def toolchain(needed: str, say: Say) -> Toolchain:
     return Toolchain(_wheel_version(), None)
 
 
-def environment() -> dict[str, str]:
-    """The environment to run Go in: the machine's settings, but no other toolchain, workspace or C compiler."""
-    return {**os.environ, "GOTOOLCHAIN": "local", "GOWORK": "off", "CGO_ENABLED": "0"}
+def environment(cgo: bool = False) -> dict[str, str]:
+    """The environment to run Go in: the machine's settings, but no other toolchain or workspace; C only on request."""
+    return {**os.environ, "GOTOOLCHAIN": "local", "GOWORK": "off", "CGO_ENABLED": "1" if cgo else "0"}
 
 
 def _install(work: Path, say: Say) -> None:

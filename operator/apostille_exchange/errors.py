@@ -24,6 +24,8 @@ TLS_FAILED = "TLSFailed"
 UNAVAILABLE = "Unavailable"
 BAD_REPLY = "BadReply"
 NOT_DELIVERED = "NotDelivered"
+# A party takes each assertion once; the kubelet brings the next.
+ASSERTION_USED = "AssertionUsed"
 
 
 class ExchangeError(Exception):

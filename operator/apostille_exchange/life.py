@@ -65,6 +65,7 @@ class Life:
         self._refresh: Refresh | None = None
         self._backoff = Backoff(clock)
         self._tried: assertion.Version | None = None
+        self._spent: assertion.Version | None = None
         self._waits: dict[int, Backoff] = {}
 
     @property
@@ -115,6 +116,7 @@ class Life:
         Raises ExchangeError (NotDelivered).
         """
         with self._lock:
+            self._spent = self._tried
             if self._closed or self._order != done:
                 self._busy = False
                 self._discard(credential)
@@ -182,6 +184,8 @@ class Life:
         """Notes a failure; returns the seconds until the next try."""
         with self._lock:
             self._busy = False
+            if error.reason == errors.ASSERTION_USED:
+                self._spent = self._tried
             self._failure = error
             left = self._held.expires - self._clock.time() if self._held is not None else float("inf")
             return self._backoff.failed(error, left)
@@ -263,6 +267,8 @@ class Life:
 
     def _wants(self, wanted: Order) -> bool:
         version = assertion.version(self.admission.token)
+        if self.grant.single_use and version is not None and version == self._spent:
+            return False
         if self._backoff.waits(assertion_changed=version is not None and version != self._tried):
             return False
         if self._held is None or self._refresh is None or self._held.order != wanted.digest:

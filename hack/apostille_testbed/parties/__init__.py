@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from apostille_testbed.parties.aws import AWSParty
+    from apostille_testbed.parties.hydra.party import HydraParty
+    from apostille_testbed.parties.keycloak.party import KeycloakParty
     from apostille_testbed.parties.minio import MinIOParty
     from apostille_testbed.parties.vault import VaultParty
 
@@ -51,6 +53,8 @@ class Party(Protocol):
 # module:class, imported on use: a test that needs one party pays for one party.
 _PARTIES = {
     "aws": "apostille_testbed.parties.aws:AWSParty",
+    "hydra": "apostille_testbed.parties.hydra.party:HydraParty",
+    "keycloak": "apostille_testbed.parties.keycloak.party:KeycloakParty",
     "minio": "apostille_testbed.parties.minio:MinIOParty",
     "vault": "apostille_testbed.parties.vault:VaultParty",
 }
@@ -63,6 +67,10 @@ def names() -> tuple[str, ...]:
 
 @overload
 def party(name: Literal["aws"], **settings: Any) -> AbstractContextManager[AWSParty]: ...
+@overload
+def party(name: Literal["hydra"], **settings: Any) -> AbstractContextManager[HydraParty]: ...
+@overload
+def party(name: Literal["keycloak"], **settings: Any) -> AbstractContextManager[KeycloakParty]: ...
 @overload
 def party(name: Literal["minio"], **settings: Any) -> AbstractContextManager[MinIOParty]: ...
 @overload

@@ -11,7 +11,7 @@ import json
 import socket
 import socketserver
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -34,8 +34,12 @@ def of(control_plane: ControlPlane) -> Read:
     return lambda path: control_plane.client.request("GET", path)
 
 
+_CLUSTERS = "*.issuer.example"
+"""The issuers of control planes."""
+
+
 class IssuerSite:
-    """Serves ``issuers`` (URL to `Read`) over TLS under their own names, to whoever comes through `proxy`."""
+    """Serves ``issuers`` (URL to `Read`) over TLS under their own names, to whoever comes through its proxy."""
 
     def __init__(self, issuers: Mapping[str, Read], directory: Path) -> None:
         directory.mkdir(parents=True, exist_ok=True)
@@ -43,12 +47,16 @@ class IssuerSite:
         authority = Authority(directory)
         self.ca = authority.pem
         """The PEM file that its readers must trust."""
-        self._server = Server(self._answer, authority.server(self._issuers), "127.0.0.1")
-        self._proxy = _Proxy(frozenset(self._issuers), self._server.port)
+        self._server = Server(self._answer, authority.server({*self._issuers, _CLUSTERS}), "127.0.0.1")
+        self._proxy = _Proxy(self._issuers, self._server.port)
         self.environment = {"HTTPS_PROXY": self._proxy.url, "NO_PROXY": "127.0.0.1,localhost"}
         """What makes a program find it."""
         self.reads = 0
         """How often a key set was read."""
+
+    def add(self, url: str, read: Read) -> None:
+        """One more issuer, below `_CLUSTERS`."""
+        self._issuers[_host(url)] = (url, read)
 
     def start(self) -> None:
         """Begins to answer."""
@@ -88,7 +96,7 @@ def _host(url: str) -> str:
 class _Proxy:
     """An HTTP CONNECT proxy (RFC 9110 §9.3.6) to one port, for these host names only."""
 
-    def __init__(self, hosts: frozenset[str], port: int) -> None:
+    def __init__(self, hosts: Collection[str], port: int) -> None:
         self._server = _Threads(("127.0.0.1", 0), _tunnel(hosts, port))
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
         self._thread: threading.Thread | None = None
@@ -110,7 +118,7 @@ class _Threads(socketserver.ThreadingTCPServer):
     block_on_close = False
 
 
-def _tunnel(hosts: frozenset[str], port: int) -> type[socketserver.StreamRequestHandler]:
+def _tunnel(hosts: Collection[str], port: int) -> type[socketserver.StreamRequestHandler]:
     class Tunnel(socketserver.StreamRequestHandler):
         def handle(self) -> None:
             method, _, rest = self.rfile.readline(4096).decode("ascii", "replace").partition(" ")

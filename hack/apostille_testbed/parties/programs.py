@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
 from apostille_testbed import build
 from apostille_testbed.build import GO, Source
+from apostille_testbed.parties.keycloak import distribution
 from apostille_testbed.progress import Console, Say
 
 VAULT = Source(
@@ -33,19 +35,50 @@ MINIO = Source(
     answer=f"minio version DEVELOPMENT.{_MINIO}",
 )
 
-SOURCES = {"vault": VAULT, "minio": MINIO}
+HYDRA = Source(
+    module=GO / "hydra",
+    package="github.com/ory/hydra/v2",
+    version="v2.3.0",
+    variables=(("github.com/ory/hydra/v2/driver/config.Version", "v2.3.0"),),
+    ask=("version",),
+    answer="Version:    v2.3.0",
+    # Its only store that needs no server, in memory, is SQLite's C code.
+    tags="sqlite",
+    cgo=True,
+)
+
+SOURCES = {"vault": VAULT, "minio": MINIO, "hydra": HYDRA}
+
+KEYCLOAK = "keycloak"
+
+NAMES = (*SOURCES, KEYCLOAK)
+"""What `program` knows."""
 
 _found: dict[str, Path] = {}
 
 
 def program(name: str, say: Say | None = None) -> Path:
-    """``vault`` or ``minio`` in exactly the pinned version.
+    """A server in exactly the pinned version: its program, or the folder of its distribution (Keycloak).
 
     ``say`` takes lines of progress; default: standard error. Raises BuildError.
     """
     if name not in _found:
-        _found[name] = installed(name, say) or build.build(name, say, SOURCES[name])
+        if name == KEYCLOAK:
+            _found[name] = distribution.build(say)
+        else:
+            _found[name] = installed(name, say) or build.build(name, say, SOURCES[name])
     return _found[name]
+
+
+def missing(name: str) -> str:
+    """What this machine lacks so that it cannot have the server, or empty. Builds nothing."""
+    if name == KEYCLOAK:
+        return distribution.missing()
+    of = SOURCES[name]
+    if not of.cgo or installed(name, lambda _: None) or build.entry(name, of=of).directory.exists():
+        return ""
+    compilers = (os.environ.get("CC", "gcc"), "cc")
+    return "" if any(map(shutil.which, compilers)) else f"{name} is partly C and there is no C compiler"
 
 
 def installed(name: str, say: Say | None = None) -> Path | None:

@@ -17,6 +17,9 @@ from apostille import __version__
 COMMANDS = {
     "explain": "Says what identity a pod has, from where and until when; or why not, and the one line to change.",
     "doctor": "Examines an installation: one line a check, with the fix.",
+    "lint": "Judges files offline by the catalogue: trusts, bindings, workloads, relying parties' documents.",
+    "plan": "Says what a change in Git does: who gains, who loses, what relying parties must hold then.",
+    "rules": "Lists the catalogue's rules, or says everything about one.",
     "render": "Prints the trust configuration that a relying party must hold, as the controller renders it.",
     "controller": "Runs the controller: statuses, webhook selection, policies, rendered access. One of several leads.",
     "admission": "Serves the admission webhooks: injection into pods, judgement of trusts and bindings. Stateless; run "

@@ -2,16 +2,32 @@
 
 from __future__ import annotations
 
-from apostille.model.finding import Rule
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from apostille.model.finding import Finding, Rule
 from apostille.parties.aws.party import AWS
+from apostille.parties.keycloak.party import Keycloak
 from apostille.parties.minio.party import MinIO
 from apostille.parties.party import Party
+from apostille.parties.vault import rules as vault_documents
 from apostille.parties.vault.party import Vault
 from apostille.rules.catalogue import GENERIC
 
-PARTIES: tuple[Party, ...] = (AWS(), MinIO(), Vault())
+PARTIES: tuple[Party, ...] = (AWS(), Keycloak(), MinIO(), Vault())
 
 BY_NAME = {party.name: party for party in PARTIES}
+
+# Rules on documents as they are read back by ``parse``, whoever wrote them.
+_DOCUMENTS: Mapping[str, Callable[[Any], Iterable[Finding]]] = {
+    Vault.name: vault_documents.documents,
+}
+
+
+def document_findings(party: Party, access: Any) -> list[Finding]:
+    """What is too broad, or can never work, in a party's own documents; paths are ``FILE:FIELD``."""
+    judge = _DOCUMENTS.get(party.name)
+    return list(judge(access)) if judge is not None else []
 
 
 def catalogue() -> tuple[Rule, ...]:

@@ -88,7 +88,8 @@ class Server:
     def close(self) -> None:
         """Returns when nothing is answered any more."""
         self._ending = True
-        self._wake.send(b"x")
+        with contextlib.suppress(OSError):  # it may have seen it by itself and be gone
+            self._wake.send(b"x")
         if self._thread.is_alive():
             self._thread.join(5)
         else:

@@ -8,7 +8,16 @@ from apostille_exchange.recipe import RecipeError
 __all__ = ["Grant", "load"]
 
 # module:class, imported on use: a pod pays for its own party only.
-_GRANTS = {"AWSWebIdentity": "aws_web_identity:AWSWebIdentity", "VaultJWT": "vault_jwt:VaultJWT"}
+_GRANTS = {
+    "AWSWebIdentity": "aws_web_identity:AWSWebIdentity",
+    "VaultJWT": "vault_jwt:VaultJWT",
+    "TokenExchange": "rfc8693:TokenExchange",
+    "JWTBearer": "rfc7523:JWTBearer",
+    "ClientAssertion": "rfc7523:ClientAssertion",
+    "Anthropic": "federation_rules:Anthropic",
+    "OpenAI": "federation_rules:OpenAI",
+    "Kernel": "federation_rules:Kernel",
+}
 
 
 def load(name: str) -> Grant:

@@ -61,6 +61,8 @@ class Grant:
     """A held credential can be made to last longer without an assertion."""
     revocable = False
     """It can be taken back, which is done when it ends or is replaced."""
+    single_use = False
+    """Each assertion is taken once: none that was is presented again."""
 
     def admit(self, admission: Admission, where: str = "admission") -> None:
         """Raises RecipeError for an admission that cannot be served, whatever the recipe."""

@@ -49,7 +49,8 @@ def credential(
 
     ``scope`` is what was asked for; a reply that says more is refused (empty: nothing was asked, the party decides).
     ``issued_types`` are those that ``issued_token_type`` may be; None where it is no token exchange.
-    ``token_types`` in lower case; another one is a downgrade or something that cannot be used as it is delivered.
+    ``token_types`` in lower case; another one is a downgrade or something that cannot be used as it is delivered;
+    an empty one among them: it may be left out.
     A ``refresh_token`` is never used.
     """
     if reply.status != 200:
@@ -58,9 +59,11 @@ def credential(
     value = json_reply.token(found, "access_token")
     if value == assertion.token:
         raise ExchangeError(errors.BAD_REPLY, "the reply returns the assertion")
-    kind = found.get("token_type")
+    kind = found.get("token_type", "")
     if not isinstance(kind, str) or kind.lower() not in token_types:
-        raise ExchangeError(errors.BAD_REPLY, f"the reply's token_type is none of {', '.join(token_types)}")
+        raise ExchangeError(
+            errors.BAD_REPLY, f"the reply's token_type is none of {', '.join(filter(None, token_types))}"
+        )
     if issued_types is not None and found.get("issued_token_type") not in issued_types:
         raise ExchangeError(errors.BAD_REPLY, "the reply's issued_token_type is not what was asked for")
     granted = found.get("scope")

@@ -8,8 +8,6 @@ import json
 import re
 import secrets
 import shutil
-import ssl
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,13 +20,8 @@ from botocore.awsrequest import AWSRequest
 from botocore.config import Config
 from botocore.credentials import Credentials
 
-from apostille_testbed import pki, processes
-from apostille_testbed.parties.issuers import IssuerSite
-from apostille_testbed.parties.programs import program
-from apostille_testbed.ports import ListenerPort
-from apostille_testbed.progress import Say
+from apostille_testbed.parties.server import RealServer
 
-_START_SECONDS = 60.0
 _REGION = "us-east-1"
 _SECRET = "MINIO_IDENTITY_OPENID_CLIENT_SECRET"
 
@@ -55,113 +48,57 @@ class MinIORefused(RuntimeError):
     """MinIO refused a document that was to be applied; the message names it."""
 
 
-class MinIOParty:
-    """One MinIO server with its own authority, storage and root credentials.
+class MinIOParty(RealServer):
+    """One MinIO server with its own storage and root credentials."""
 
-    Args:
-        site: where it reads issuers' documents.
-        directory: where all its files are; a temporary one, removed by `close`, when left out.
-        bind: the IPv4 address to listen on.
-        port: the TCP port; 0 takes a free one, which is kept until `close`.
-        hosts: names that its certificate is valid for besides loopback.
-        say: takes lines of progress when MinIO must be built.
-    """
+    name = "minio"
 
-    def __init__(
-        self,
-        *,
-        site: IssuerSite | None = None,
-        directory: Path | None = None,
-        bind: str = "127.0.0.1",
-        port: int = 0,
-        hosts: Sequence[str] = ("minio.example",),
-        say: Say | None = None,
-    ) -> None:
-        self._program = program("minio", say)
-        self._temporary = None if directory else Path(tempfile.mkdtemp(prefix="apostille-minio-"))
-        self._directory = directory or self._temporary or Path()
-        self._site, self._hosts, self._bind, self._given = site, tuple(hosts), bind, port
-        self._port = ListenerPort()
-        authority = pki.Authority(self._directory / "pki", "minio-ca")
-        self.ca = authority.certificate
-        self._tls = ssl.create_default_context(cafile=str(self.ca))
-        certificate, key = authority.server("minio", [bind, "localhost", *hosts])
-        certificates = self._directory / "certs"
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        certificates = self.directory / "certs"
         (certificates / "CAs").mkdir(parents=True, exist_ok=True)
-        shutil.copy(certificate, certificates / "public.crt")
-        shutil.copy(key, certificates / "private.key")
-        if site is not None:
-            shutil.copy(site.ca, certificates / "CAs" / "issuers.crt")
+        shutil.copy(self.certificate, certificates / "public.crt")
+        shutil.copy(self.key, certificates / "private.key")
+        if self.site is not None:
+            shutil.copy(self.site.ca, certificates / "CAs" / "issuers.crt")
+        (self.directory / "data").mkdir(exist_ok=True)
         self._root = Credentials("root", secrets.token_urlsafe(24))
         # Its own: what a session has read of botocore's models serves all its clients.
         self._session = boto3.session.Session()
         self._openid: dict[str, str] = {}
-        self._process: processes.Process | None = None
 
-    @property
-    def port(self) -> int:
-        """Its TCP port, the same after `stop` and `start`."""
-        return self._given or self._port.number
+    def command(self) -> Sequence[str | Path]:
+        """The server with its storage."""
+        return [
+            self.program,
+            "server",
+            "--quiet",
+            f"--address={self.bind}:{self.port}",
+            f"--certs-dir={self.directory / 'certs'}",
+            self.directory / "data",
+        ]
 
-    @property
-    def url(self) -> str:
-        """Its address, for ``AWS_ENDPOINT_URL_STS`` and ``AWS_ENDPOINT_URL_S3``."""
-        return f"https://{self._bind}:{self.port}"
-
-    @property
-    def hosts(self) -> tuple[str, ...]:
-        """Names by which pods may know it."""
-        return self._hosts
-
-    @property
-    def log(self) -> str:
-        """What it wrote so far."""
-        return (self._directory / "minio.log").read_text(errors="replace")
-
-    def start(self) -> None:
-        """Starts the server; returns when it can judge identities."""
-        if self._process is not None:
-            return
-        (self._directory / "data").mkdir(exist_ok=True)
-        environment = {
-            "PATH": "/usr/bin:/bin",
-            "HOME": str(self._directory),
+    def environment(self) -> Mapping[str, str]:
+        """Root credentials and the OpenID provider."""
+        return {
             "MINIO_ROOT_USER": self._root.access_key,
             "MINIO_ROOT_PASSWORD": self._root.secret_key,
             "MINIO_BROWSER": "off",
             "MINIO_UPDATE": "off",
-            **(self._site.environment if self._site else {}),
             **self._openid,
         }
-        self._process = processes.start(
-            "minio",
-            [
-                self._program,
-                "server",
-                "--quiet",
-                f"--address={self._bind}:{self.port}",
-                f"--certs-dir={self._directory / 'certs'}",
-                self._directory / "data",
-            ],
-            self._directory,
-            env=environment,
-            ready=self._ready,
-            timeout=_START_SECONDS,
-            keep_log=True,
-        )
 
-    def stop(self) -> None:
-        """Kills the server; state and port stay."""
-        if self._process is not None:
-            self._process.kill()
-            self._process = None
-
-    def close(self) -> None:
-        """Stops for good and removes what it wrote."""
-        self.stop()
-        self._port.close()
-        if self._temporary:
-            shutil.rmtree(self._temporary, ignore_errors=True)
+    def ready(self) -> bool:
+        """Whether it can judge identities."""
+        # Live long before it has read the issuer's keys; until then STS answers that it is not initialised.
+        try:
+            if self._call("GET", "/minio/health/live", b"", {})[0] != 200:
+                return False
+            return (
+                "XMinioServerNotInitialized" not in (text := self.exchange("x").text) and "NotInitialized" not in text
+            )
+        except (OSError, http.client.HTTPException):
+            return False
 
     def apply(self, files: Mapping[str, str], *, client_secret: str | None = None) -> None:
         """Applies rendered documents; a changed ``openid.env`` restarts the server, as it would a real one.
@@ -242,21 +179,5 @@ class MinIOParty:
         return text
 
     def _call(self, method: str, path: str, body: bytes, headers: Mapping[str, str]) -> tuple[int, str]:
-        connection = http.client.HTTPSConnection(self._bind, self.port, timeout=30, context=self._tls)
-        try:
-            connection.request(method, path, body, dict(headers))
-            response = connection.getresponse()
-            return response.status, response.read().decode()
-        finally:
-            connection.close()
-
-    def _ready(self) -> bool:
-        # Live long before it has read the issuer's keys; until then STS answers that it is not initialised.
-        try:
-            if self._call("GET", "/minio/health/live", b"", {})[0] != 200:
-                return False
-            return (
-                "XMinioServerNotInitialized" not in (text := self.exchange("x").text) and "NotInitialized" not in text
-            )
-        except (OSError, http.client.HTTPException):
-            return False
+        reply = self.request(method, path, body, headers)
+        return reply.status, reply.body.decode()

@@ -4,21 +4,13 @@ from __future__ import annotations
 
 import http.client
 import json
-import shutil
-import ssl
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from apostille_testbed import pki, processes
-from apostille_testbed.parties.issuers import IssuerSite
-from apostille_testbed.parties.programs import program
-from apostille_testbed.ports import ListenerPort
-from apostille_testbed.progress import Say
-
-_START_SECONDS = 60.0
+from apostille_testbed import processes
+from apostille_testbed.parties.server import START_SECONDS, RealServer
 
 
 @dataclass(frozen=True)
@@ -38,116 +30,51 @@ class VaultRefused(RuntimeError):
     """Vault refused a document that was to be applied; the message names it."""
 
 
-class VaultParty:
-    """One Vault server with its own authority, storage and root token; KV version 2 is mounted at ``secret``.
+class VaultParty(RealServer):
+    """One Vault server with its own storage and root token; KV version 2 is mounted at ``secret``."""
 
-    Args:
-        site: where it reads issuers' documents; without one only key files would work.
-        directory: where all its files are; a temporary one, removed by `close`, when left out.
-        bind: the IPv4 address to listen on.
-        port: the TCP port; 0 takes a free one, which is kept until `close`.
-        hosts: names that its certificate is valid for besides loopback.
-        say: takes lines of progress when Vault must be built.
-    """
+    name = "vault"
 
-    def __init__(
-        self,
-        *,
-        site: IssuerSite | None = None,
-        directory: Path | None = None,
-        bind: str = "127.0.0.1",
-        port: int = 0,
-        hosts: Sequence[str] = ("vault.example",),
-        say: Say | None = None,
-    ) -> None:
-        self._program = program("vault", say)
-        self._temporary = None if directory else Path(tempfile.mkdtemp(prefix="apostille-vault-"))
-        self._directory = directory or self._temporary or Path()
-        self._site, self._hosts, self._bind, self._given = site, tuple(hosts), bind, port
-        self._ports = (ListenerPort(), ListenerPort())
-        authority = pki.Authority(self._directory / "pki", "vault-ca")
-        self.ca = authority.certificate
-        pair = authority.server("vault", [bind, "localhost", *hosts])
-        self._tls = ssl.create_default_context(cafile=str(self.ca))
-        self._write_configuration(pair)
-        self._process: processes.Process | None = None
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self._cluster = self.further_port()
+        self._write_configuration()
         self._unseal_key = ""
         self.root_token = ""
         """Its administrator's token."""
 
-    @property
-    def port(self) -> int:
-        """Its TCP port, the same after `stop` and `start`."""
-        return self._given or self._ports[0].number
+    def command(self) -> Sequence[str | Path]:
+        """The server with its configuration file."""
+        return [self.program, "server", f"-config={self.directory / 'vault.json'}"]
 
-    @property
-    def url(self) -> str:
-        """Its address, for ``VAULT_ADDR``."""
-        return f"https://{self._bind}:{self.port}"
+    def environment(self) -> Mapping[str, str]:
+        """The authority of the issuers' site."""
+        return {"SSL_CERT_FILE": str(self.site.ca)} if self.site else {}
 
-    @property
-    def hosts(self) -> tuple[str, ...]:
-        """Names by which pods may know it."""
-        return self._hosts
+    def ready(self) -> bool:
+        """Whether it answers, in any state."""
+        return self._health() is not None
 
-    @property
-    def pid(self) -> int:
-        """The process id of the running server."""
-        assert self._process is not None
-        return self._process.pid
-
-    def start(self) -> None:
-        """Starts the server and unseals it; the first time it is initialised. Returns when it answers."""
-        if self._process is not None:
-            return
-        trust = {"SSL_CERT_FILE": str(self._site.ca), **self._site.environment} if self._site else {}
-        self._process = processes.start(
-            "vault",
-            [self._program, "server", f"-config={self._directory / 'vault.json'}"],
-            self._directory,
-            env={"PATH": "/usr/bin:/bin", "HOME": str(self._directory), **trust},
-            ready=lambda: self._health() is not None,
-            timeout=_START_SECONDS,
-            keep_log=True,
-        )
+    def started(self) -> None:
+        """Unseals it; the first time it is initialised."""
         first = not self._unseal_key
         if first:
             made = self._admin("PUT", "sys/init", {"secret_shares": 1, "secret_threshold": 1})
             self._unseal_key, self.root_token = made["keys"][0], made["root_token"]
         self._admin("PUT", "sys/unseal", {"key": self._unseal_key})
         # 200: unsealed and the leader of its one-node cluster.
-        processes.wait_for(self._process, lambda: self._health() == 200, _START_SECONDS)
+        processes.wait_for(self.process, lambda: self._health() == 200, START_SECONDS)
         if first:
             self._admin("POST", "sys/mounts/secret", {"type": "kv", "options": {"version": "2"}})
             processes.wait_for(
-                self._process, lambda: self.call("GET", "secret/config", self.root_token).status == 200, _START_SECONDS
+                self.process, lambda: self.call("GET", "secret/config", self.root_token).status == 200, START_SECONDS
             )
-
-    def stop(self) -> None:
-        """Kills the server; state and port stay."""
-        if self._process is not None:
-            self._process.kill()
-            self._process = None
-
-    def close(self) -> None:
-        """Stops for good and removes what it wrote."""
-        self.stop()
-        for port in self._ports:
-            port.close()
-        if self._temporary:
-            shutil.rmtree(self._temporary, ignore_errors=True)
 
     def call(self, method: str, path: str, token: str = "", body: Any = None) -> Answer:
         """One request to ``/v1/PATH`` with any token. Raises OSError when it cannot be reached."""
-        connection = http.client.HTTPSConnection(self._bind, self.port, timeout=30, context=self._tls)
-        try:
-            headers = {"X-Vault-Token": token} if token else {}
-            connection.request(method, f"/v1/{path}", None if body is None else json.dumps(body), headers)
-            response = connection.getresponse()
-            text = response.read()
-            return Answer(response.status, json.loads(text) if text else {})
-        finally:
-            connection.close()
+        headers = {"X-Vault-Token": token} if token else {}
+        reply = self.request(method, f"/v1/{path}", None if body is None else json.dumps(body), headers)
+        return Answer(reply.status, json.loads(reply.body) if reply.body else {})
 
     def login(self, mount: str, role: str, assertion: str) -> Answer:
         """What a client does: the assertion for a token."""
@@ -196,23 +123,23 @@ class VaultParty:
         except (OSError, http.client.HTTPException, ValueError):
             return None
 
-    def _write_configuration(self, pair: tuple[Path, Path]) -> None:
+    def _write_configuration(self) -> None:
         configuration = {
-            "storage": {"raft": {"path": str(self._directory / "data"), "node_id": "one", "performance_multiplier": 1}},
+            "storage": {"raft": {"path": str(self.directory / "data"), "node_id": "one", "performance_multiplier": 1}},
             "listener": [
                 {
                     "tcp": {
-                        "address": f"{self._bind}:{self.port}",
-                        "cluster_address": f"127.0.0.1:{self._ports[1]}",
-                        "tls_cert_file": str(pair[0]),
-                        "tls_key_file": str(pair[1]),
+                        "address": f"{self.bind}:{self.port}",
+                        "cluster_address": f"127.0.0.1:{self._cluster}",
+                        "tls_cert_file": str(self.certificate),
+                        "tls_key_file": str(self.key),
                     }
                 }
             ],
             "api_addr": self.url,
-            "cluster_addr": f"https://127.0.0.1:{self._ports[1]}",
+            "cluster_addr": f"https://127.0.0.1:{self._cluster}",
             "disable_mlock": True,
             "log_level": "warn",
         }
-        (self._directory / "data").mkdir(parents=True, exist_ok=True)
-        (self._directory / "vault.json").write_text(json.dumps(configuration, indent=2))
+        (self.directory / "data").mkdir(parents=True, exist_ok=True)
+        (self.directory / "vault.json").write_text(json.dumps(configuration, indent=2))

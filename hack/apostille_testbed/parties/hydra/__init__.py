@@ -1,0 +1,1 @@
+"""Ory Hydra as a relying party: a real server."""

@@ -1,0 +1,1 @@
+"""Keycloak as a relying party: a real server."""

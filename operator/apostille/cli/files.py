@@ -1,0 +1,97 @@
+"""Reads the files that a command is to look at: files as they are named, folders with what may concern us, stdin."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from apostille.lint.text import Problem
+
+STDIN = "stdin"
+MAX_FILE = 64 << 20
+_SUFFIXES = (".yaml", ".yml", ".json", ".env")
+# Of a chart's folder: templates, which are no YAML before they are rendered, and values.
+_CHART = "Chart.yaml"
+
+
+def read(paths: Sequence[str], notes: list[str]) -> Iterator[tuple[str, bytes] | Problem]:
+    """Name and content of each file once, in order of names; ``notes`` get what was passed over.
+
+    Raises OSError for a path that is not there.
+    """
+    seen: set[str] = set()
+    for path in paths:
+        if path == "-":
+            data = sys.stdin.buffer.read(MAX_FILE + 1)
+            yield _checked(STDIN, data)
+            continue
+        for file in _files(path, notes):
+            name = file.removeprefix("./")
+            if name not in seen:
+                seen.add(name)
+                yield _content(name)
+
+
+def wanted(names: Sequence[str], paths: Sequence[str]) -> list[str]:
+    """Of names of files under ``paths`` those that `read` would take; ``paths`` themselves may name files."""
+    charts = {os.path.dirname(name) for name in names if os.path.basename(name) == _CHART}
+    explicit = {os.path.normpath(path) for path in paths}
+    return [name for name in names if os.path.normpath(name) in explicit or _concerns(name, charts)]
+
+
+def _concerns(name: str, charts: set[str]) -> bool:
+    folder, base = os.path.split(name)
+    parts = folder.split("/") if folder else []
+    if any((part.startswith(".") and part not in (".", "..")) or part == "node_modules" for part in parts):
+        return False
+    above = ["/".join(parts[:i]) for i in range(len(parts) + 1)]
+    if any(one in charts and parts[len(one.split("/")) if one else 0 :][:1] == ["templates"] for one in above):
+        return False
+    return _named(base) and not (folder in charts and base.startswith("values"))
+
+
+def _named(base: str) -> bool:
+    return base.endswith(_SUFFIXES) and not base.startswith(".") and base != "values.schema.json"
+
+
+def _files(path: str, notes: list[str]) -> Iterator[str]:
+    if not os.path.isdir(path):
+        os.stat(path)
+        yield path
+        return
+    charts = 0
+    for folder, folders, names in os.walk(path, onerror=_raised):
+        folders[:] = sorted(one for one in folders if not one.startswith(".") and one != "node_modules")
+        if _CHART in names:
+            charts += "templates" in folders
+            folders[:] = [one for one in folders if one != "templates"]
+            names = [name for name in names if not name.startswith("values")]
+        for name in sorted(names):
+            if _named(name):
+                yield os.path.join(folder, name)
+    if charts:
+        notes.append(
+            f"{charts} Helm chart{'s'[: charts != 1]} under {path}: templates are not read; render them first (helm "
+            "template … | apostille lint -)"
+        )
+
+
+def _raised(error: OSError) -> None:
+    raise error
+
+
+def _content(name: str) -> tuple[str, bytes] | Problem:
+    path = Path(name)
+    if not path.is_file():
+        return Problem(name, 0, 0, "not a regular file")
+    if path.stat().st_size > MAX_FILE:
+        return _checked(name, b"", too_large=True)
+    return name, path.read_bytes()
+
+
+def _checked(name: str, data: bytes, *, too_large: bool = False) -> tuple[str, bytes] | Problem:
+    if too_large or len(data) > MAX_FILE:
+        return Problem(name, 0, 0, f"more than {MAX_FILE >> 20} MiB")
+    return name, data

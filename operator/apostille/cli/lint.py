@@ -1,0 +1,161 @@
+"""Judges files offline by the catalogue: trusts, bindings, workloads, relying parties' documents.
+
+Takes files, folders and `-` for standard input: YAML of one or many documents, Lists, JSON, the output of helm template
+and kustomize build. Trusts and bindings are judged together, also across files; workloads of bound service accounts by
+what admission would say of their pods; folders of rendered documents by their parties' own rules. Needs no cluster;
+with --cluster trusts that are live there are judged and joined too.
+
+A finding is tolerated by a comment at its line or above it, or by an annotation for the whole object, with a reason and
+a last day: `# apostille-lint: ignore APO107 until 2027-01-15: REASON`, and without the `# apostille-lint: ignore` in
+the annotation `lint.apostille.dev/ignore`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import TYPE_CHECKING, Any
+
+from apostille.cli import options as common
+
+if TYPE_CHECKING:
+    from apostille.lint.report import Report
+    from apostille.model.finding import Severity
+    from apostille.model.identity import Issuer
+
+FORMS = ("text", "json", "yaml", "sarif", "junit", "github")
+EPILOG = (
+    "exit code: 0 nothing that counts was found; 1 findings that count (--fail-on); 2 unreadable input, wrong usage"
+)
+EXAMPLES = """
+$ apostille lint trusts/ bindings/ rendered/
+$ helm template payments charts/payments | apostille lint trusts/ -
+$ apostille lint . -o sarif > apostille.sarif
+"""
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Options."""
+    parser.add_argument("paths", nargs="+", metavar="PATH", help="a file, a folder, or - for standard input")
+    common.output(parser, *FORMS)
+    parser.add_argument(
+        "--fail-on",
+        choices=["warn", "deny", "never"],
+        default="deny",
+        help="exit with 1 on: warn, any finding; deny, what would be refused; never (default: %(default)s)",
+    )
+    parser.add_argument("-n", "--namespace", metavar="NAME", default="", help="of objects that name none")
+    judging(parser)
+    parser.add_argument("--cluster", action="store_true", help="judge and join the cluster's FederationTrusts as well")
+    common.cluster(parser)
+
+
+def judging(parser: argparse.ArgumentParser) -> None:
+    """What rules need to know of the cluster that the files are for."""
+    parser.add_argument("--issuer", metavar="URL", help="of the cluster; without it rules about it wait")
+    parser.add_argument(
+        "--own-namespace",
+        metavar="NAME",
+        default=common.OWN_NAMESPACE,
+        help="where Apostille is installed (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--party-address",
+        metavar="HOST|CIDR",
+        action="append",
+        default=[],
+        help="where the installation allows self-hosted relying parties, as its chart's value says",
+    )
+
+
+def run(options: argparse.Namespace) -> int:
+    """0, 1 or 2: see EPILOG."""
+    from datetime import UTC, datetime
+
+    from apostille.cli.files import read
+    from apostille.lint.judge import Options, lint
+
+    try:
+        live, issuer = _live(options) if options.cluster else ([], None)
+        context = judge_context(options, issuer)
+        notes: list[str] = []
+        # All of them before the first is judged: a path that is not there is wrong usage.
+        files = list(read(options.paths, notes))
+    except (OSError, ValueError) as error:
+        print(f"apostille: {error}", file=sys.stderr)
+        return 2
+    report = lint(files, Options(context, datetime.now(UTC).date(), options.namespace, live), notes)
+    fails = fails_on(options.fail_on)
+    print(_text(report, options.output, fails))
+    if options.output not in ("text", "json", "yaml"):
+        for note in report.notes:
+            print(f"apostille: {note}", file=sys.stderr)
+    return 2 if report.problems else int(report.fails(fails))
+
+
+def judge_context(options: argparse.Namespace, live: Issuer | None = None) -> Any:
+    """What the rules need. Raises ValueError for an address that is none."""
+    from apostille.core.judge import Context
+    from apostille.model.identity import Issuer
+    from apostille.rules.addresses import AddressPolicy
+
+    issuer = Issuer(options.issuer) if options.issuer else live
+    return Context(issuer, options.own_namespace, AddressPolicy.of(options.party_address))
+
+
+def fails_on(on: str) -> Severity | None:
+    """The severity from which on findings count; None for never."""
+    from apostille.model.finding import Severity
+
+    return None if on == "never" else Severity(on)
+
+
+def _text(report: Report, form: str, fails: Severity | None) -> str:
+    from apostille import __version__
+
+    if form == "text":
+        from apostille.lint.formats.lines import lines
+
+        return lines(report)
+    if form == "junit":
+        from apostille.lint.formats.junit import junit
+
+        return junit(report, fails)
+    if form == "github":
+        from apostille.lint.formats.github import github
+
+        return github(report)
+    from apostille.cli.documents import text
+
+    if form == "sarif":
+        from apostille.lint.formats.sarif import sarif
+
+        return text(sarif(report, __version__), "json")
+    from apostille.lint.formats.data import data
+
+    return text(data(report), "yaml" if form == "yaml" else "json")
+
+
+def _live(options: argparse.Namespace) -> tuple[list[dict[str, Any]], Issuer | None]:
+    """The cluster's trusts, and its issuer where it may be read. Raises ConnectionError."""
+    import asyncio
+
+    from apostille.kube.client import TRUSTS, ApiError, Client
+    from apostille.kube.connection import Connection
+    from apostille.model.identity import Issuer
+    from apostille.model.names import API_VERSION, TRUST_KIND
+
+    async def read() -> tuple[list[dict[str, Any]], Issuer | None]:
+        async with Client(Connection.load(options.kubeconfig, options.context)) as client:
+            found, _ = await client.list_all(TRUSTS.path())
+            try:
+                document = await client.get("/.well-known/openid-configuration")
+                issuer = Issuer(str(document["issuer"]))
+            except (ApiError, KeyError):
+                issuer = None
+            return [{"apiVersion": API_VERSION, "kind": TRUST_KIND, **one} for one in found], issuer
+
+    try:
+        return asyncio.run(read())
+    except ApiError as error:
+        raise ConnectionError(error.message) from None

@@ -1,0 +1,147 @@
+"""`apostille lint` and `apostille rules` as typed: exit codes, what is read of folders, the cluster."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+import builders
+from apostille.cli.main import main
+from apostille.lint.rules import RULES
+from apostille.parties.registry import catalogue
+from builders import raw_binding, raw_trust
+
+
+def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
+    """(exit code, standard output, standard error)."""
+    with pytest.raises(SystemExit) as ended:
+        main(list(arguments))
+    out, error = capsys.readouterr()
+    assert isinstance(ended.value.code, int)
+    return ended.value.code, out, error
+
+
+@pytest.fixture
+def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with a trust and a binding that are fine; the working directory."""
+    write(tmp_path / "trusts" / "aws.yaml", raw_trust())
+    write(tmp_path / "bindings" / "team" / "s3.yml", raw_binding())
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def write(path: Path, *documents: Any) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("---\n".join(yaml.safe_dump(document) for document in documents))
+
+
+def test_nothing_found_is_exit_code_0(repository: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(capsys, "lint", "trusts/", "bindings") == (0, "2 objects in 2 files: no findings\n", "")
+
+
+@pytest.mark.parametrize(
+    ("audience", "on", "code"),
+    [("*", "deny", 1), ("*", "warn", 1), ("*", "never", 0), ("sts.amazonaws.com", "deny", 0),
+     ("sts.amazonaws.com", "warn", 1)],
+)  # fmt: skip
+def test_what_counts_is_chosen(
+    repository: Path, capsys: pytest.CaptureFixture[str], audience: str, on: str, code: int
+) -> None:
+    write(repository / "trusts" / "aws.yaml", raw_trust(audience=audience))
+    assert run(capsys, "lint", ".", "--fail-on", on)[0] == code
+
+
+def test_what_cannot_be_read_is_exit_code_2_beside_what_was_found(
+    repository: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (repository / "bad.yaml").write_bytes(b"a: \xff\n")
+    (repository / "twice.yaml").write_text("a: 1\na: 2\n")
+    write(repository / "trusts" / "aws.yaml", raw_trust(audience="*"))
+    code, out, _ = run(capsys, "lint", ".", "-o", "json")
+    found = json.loads(out)
+    assert code == 2
+    assert [one["rule"] for one in found["findings"]] == ["APO103"]
+    assert [(one["file"], one["line"]) for one in found["problems"]] == [("bad.yaml", 1), ("twice.yaml", 2)]
+
+
+@pytest.mark.parametrize(
+    "arguments", [["nowhere.yaml"], ["--party-address=a b", "."], ["--cluster", "--kubeconfig=no", "."]]
+)
+def test_what_cannot_be_done_is_said_in_one_line(
+    repository: Path, capsys: pytest.CaptureFixture[str], arguments: list[str]
+) -> None:
+    code, out, error = run(capsys, "lint", *arguments)
+    assert (code, out) == (2, "")
+    (line,) = error.splitlines()
+    assert line.startswith("apostille: ")
+
+
+def test_standard_input_is_read_beside_files(
+    repository: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    piped = yaml.safe_dump_all([raw_binding("other", token={"expirationSeconds": 7200})]).encode()
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(piped)))
+    code, out, _ = run(capsys, "lint", "trusts", "-", "-o", "github")
+    assert code == 1
+    assert out.startswith("::error file=stdin,line=")
+
+
+def test_of_folders_only_what_may_concern_us_is_read(repository: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in (
+        ".git/x.yaml",
+        "node_modules/x.yaml",
+        "charts/a/templates/x.yaml",
+        "charts/a/values.yaml",
+        "notes.txt",
+    ):
+        path = repository / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("{{ not YAML }}: [")
+    (repository / "charts" / "a" / "Chart.yaml").write_text("name: a\n")
+    os.symlink(repository, repository / "loop")
+    code, out, _ = run(capsys, "lint", ".")
+    assert code == 0
+    assert out.splitlines()[0].startswith("note: 1 Helm chart under .: templates are not read; render them first")
+
+
+@pytest.mark.parametrize("form", ["text", "json", "yaml", "sarif", "junit", "github"])
+def test_a_name_that_is_no_regular_file_is_a_problem(
+    repository: Path, capsys: pytest.CaptureFixture[str], form: str
+) -> None:
+    os.mkfifo(repository / "pipe.yaml")
+    code, out, _ = run(capsys, "lint", ".", "-o", form)
+    assert (code, "not a regular file" in out) == (2, True)
+
+
+def test_files_are_read_once(repository: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(capsys, "lint", ".", "trusts", "./trusts/aws.yaml")[1].startswith("2 objects in 2 files")
+
+
+def test_rules_lists_all_and_says_everything_about_one(capsys: pytest.CaptureFixture[str]) -> None:
+    every = (*catalogue(), *RULES)
+    code, out, _ = run(capsys, "rules")
+    assert code == 0
+    assert [line.split()[0] for line in out.splitlines()] == [rule.id for rule in every]
+    (of_slug,) = json.loads(run(capsys, "rules", "x-confused-target", "-o", "json")[1])
+    assert of_slug["id"] == "APO401"
+    shown = run(capsys, "rules", "APO401")[1]
+    assert of_slug["remedy"][:30] in shown
+    assert run(capsys, "rules", "APO999")[0] == 1
+
+
+def test_the_lints_own_ids_are_nobody_elses() -> None:
+    every = [rule.id for rule in (*catalogue(), *RULES)]
+    assert len(set(every)) == len(every)
+    assert {rule.id[:3] for rule in RULES} == {"LNT"}
+
+
+def test_the_quickstart_is_clean(capsys: pytest.CaptureFixture[str]) -> None:
+    folder = Path(__file__).parents[2] / "examples" / "quickstart"
+    assert run(capsys, "lint", str(folder), "--issuer", builders.ISSUER.url)[0] == 0
