@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tarfile
 from pathlib import Path
 from typing import Any
 
@@ -27,15 +28,56 @@ metadata:
   {{- end }}
 """
 
+Schema = dict[str, Any]
+
 
 def files(root: Path) -> dict[str, str]:
     """Path to text."""
     made = {}
     for crd in (federation_trust(), workload_binding()):
         file = f"{crd['spec']['names']['plural']}.yaml"
+        _readable_before(spec_of(crd), spec_of(released(root, file)))
         made[f"crds/{file}"] = _HEADER + _yaml(crd)
         made[f"charts/apostille/templates/crds/{file}"] = _template(crd)
     return made
+
+
+def released(root: Path, file: str) -> dict[str, Any]:
+    """A kind as the newest release has it; ``file`` as in ``crds/``."""
+    folders = [path for path in (root / "tests" / "releases").iterdir() if path.is_dir() and path.name[0].isdigit()]
+    newest = max(folders, key=lambda path: [int(part) for part in path.name.split(".")])
+    with tarfile.open(newest / f"apostille-{newest.name}.tgz") as chart:
+        for name in (f"apostille/crds/{file}", f"apostille/templates/crds/{file}"):
+            if name in chart.getnames():
+                member = chart.extractfile(name)
+                assert member is not None
+                lines = member.read().decode().splitlines()
+                text = "\n".join(line for line in lines if not line.lstrip().startswith("{{"))
+                crd: dict[str, Any] = yaml.safe_load(text)
+                return crd
+    raise FileNotFoundError(f"{newest}: the chart has no {file}")
+
+
+def spec_of(crd: dict[str, Any]) -> Schema:
+    """The schema of the field ``spec``."""
+    spec: Schema = crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
+    return spec
+
+
+def _readable_before(schema: Schema, before: Schema) -> None:
+    """Takes the defaults from fields that the release before does not have.
+
+    The API server would show them in every object that is stored already, and that release's processes, which refuse
+    fields they do not know, would know no trust and no binding any more: during an upgrade, which begins with the
+    kinds, and after a rollback, which does not bring them back. The types have the same defaults.
+    """
+    for name, child in schema.get("properties", {}).items():
+        if name not in before.get("properties", {}):
+            child.pop("default", None)
+        else:
+            _readable_before(child, before["properties"][name])
+    if "items" in schema and "items" in before:
+        _readable_before(schema["items"], before["items"])
 
 
 def _template(crd: dict[str, Any]) -> str:

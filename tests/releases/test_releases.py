@@ -7,11 +7,15 @@ import sys
 import tarfile
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
+from apostille_generate.crds import released, spec_of
+
 HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
 RELEASES = sorted(path for path in HERE.iterdir() if path.is_dir() and path.name[0].isdigit())
 
 
@@ -40,3 +44,28 @@ def test_the_chart_is_whole_and_says_its_version(release: Path) -> None:
         chart = yaml.safe_load(description)
     assert (chart["version"], chart["appVersion"]) == (release.name, release.name)
     assert {"apostille/values.yaml", "apostille/values.schema.json", "apostille/crds/federationtrusts.yaml"} <= names
+
+
+def _appearing(schema: dict[str, Any], before: dict[str, Any], path: str) -> list[str]:
+    """Fields that the release does not know, and that the API server would show where nobody has written them."""
+    found = []
+    for name, child in schema.get("properties", {}).items():
+        if name in before.get("properties", {}):
+            found += _appearing(child, before["properties"][name], f"{path}.{name}")
+        elif "default" in child:
+            found.append(f"{path}.{name}")
+    if "items" in schema:
+        found += _appearing(schema["items"], before.get("items", {}), f"{path}[]")
+    return found
+
+
+@pytest.mark.parametrize("file", ["federationtrusts.yaml", "workloadbindings.yaml"])
+def test_the_newest_release_can_read_what_the_kinds_of_today_show(file: str) -> None:
+    """It still runs while Helm upgrades them, and again after a rollback; it takes no field that it does not know."""
+    now = spec_of(yaml.safe_load((ROOT / "crds" / file).read_text()))
+    before = spec_of(released(ROOT, file))
+
+    assert before["properties"].keys() <= now["properties"].keys()
+    assert _appearing(now, before, "spec") == []
+    changed = {**now, "properties": {**now["properties"], "new": {"type": "boolean", "default": False}}}
+    assert _appearing(changed, before, "spec") == ["spec.new"]
