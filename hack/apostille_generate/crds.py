@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import tarfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -28,56 +30,50 @@ metadata:
   {{- end }}
 """
 
-Schema = dict[str, Any]
-
 
 def files(root: Path) -> dict[str, str]:
     """Path to text."""
     made = {}
+    releases = list(_released(root))
     for crd in (federation_trust(), workload_binding()):
+        for release in releases:
+            crd = without_new_defaults(crd, release[crd["metadata"]["name"]])
         file = f"{crd['spec']['names']['plural']}.yaml"
-        _readable_before(spec_of(crd), spec_of(released(root, file)))
         made[f"crds/{file}"] = _HEADER + _yaml(crd)
         made[f"charts/apostille/templates/crds/{file}"] = _template(crd)
     return made
 
 
-def released(root: Path, file: str) -> dict[str, Any]:
-    """A kind as the newest release has it; ``file`` as in ``crds/``."""
-    folders = [path for path in (root / "tests" / "releases").iterdir() if path.is_dir() and path.name[0].isdigit()]
-    newest = max(folders, key=lambda path: [int(part) for part in path.name.split(".")])
-    with tarfile.open(newest / f"apostille-{newest.name}.tgz") as chart:
-        for name in (f"apostille/crds/{file}", f"apostille/templates/crds/{file}"):
-            if name in chart.getnames():
-                member = chart.extractfile(name)
-                assert member is not None
-                lines = member.read().decode().splitlines()
-                text = "\n".join(line for line in lines if not line.lstrip().startswith("{{"))
-                crd: dict[str, Any] = yaml.safe_load(text)
-                return crd
-    raise FileNotFoundError(f"{newest}: the chart has no {file}")
+def without_new_defaults(crd: dict[str, Any], released: dict[str, Any]) -> dict[str, Any]:
+    """Without defaults of fields that a release does not know in objects that it does.
 
-
-def spec_of(crd: dict[str, Any]) -> Schema:
-    """The schema of the field ``spec``."""
-    spec: Schema = crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
-    return spec
-
-
-def _readable_before(schema: Schema, before: Schema) -> None:
-    """Takes the defaults from fields that the release before does not have.
-
-    The API server would show them in every object that is stored already, and that release's processes, which refuse
-    fields they do not know, would know no trust and no binding any more: during an upgrade, which begins with the
-    kinds, and after a rollback, which does not bring them back. The types have the same defaults.
+    An upgrade changes the kinds before the processes. What an API server fills in is in every object that they read,
+    and the older ones refuse what they do not know: no identity for new pods. Readers fill in the same by themselves.
     """
-    for name, child in schema.get("properties", {}).items():
-        if name not in before.get("properties", {}):
+    made = copy.deepcopy(crd)
+    (new,), (old,) = made["spec"]["versions"], released["spec"]["versions"]
+    _strip(new["schema"]["openAPIV3Schema"], old["schema"]["openAPIV3Schema"])
+    return made
+
+
+def _strip(new: dict[str, Any], old: dict[str, Any]) -> None:
+    for name, child in new.get("properties", {}).items():
+        known = old.get("properties", {}).get(name)
+        if known is None:
             child.pop("default", None)
         else:
-            _readable_before(child, before["properties"][name])
-    if "items" in schema and "items" in before:
-        _readable_before(schema["items"], before["items"])
+            _strip(child, known)
+    if "items" in new and "items" in old:
+        _strip(new["items"], old["items"])
+
+
+def _released(root: Path) -> Iterator[dict[str, dict[str, Any]]]:
+    """For each release that is kept its kinds, by name."""
+    for archive in sorted((root / "tests" / "releases").glob("*/apostille-*.tgz")):
+        with tarfile.open(archive) as chart:
+            files = [chart.extractfile(name) for name in chart.getnames() if name.startswith("apostille/crds/")]
+            kinds = [yaml.safe_load(file) for file in files if file is not None]
+        yield {kind["metadata"]["name"]: kind for kind in kinds}
 
 
 def _template(crd: dict[str, Any]) -> str:
