@@ -57,7 +57,9 @@ class ApiDouble:
     async def list_all(self, path: str, **parameters: str) -> tuple[list[Object], str]:
         await self._arrive("LIST", path)
         items = [item for key, item in self.objects.items() if key.rpartition("/")[0] == path]
-        return copy.deepcopy(items), str(self.version)
+        # As an API server's: only the list says what they are.
+        bare = [{key: value for key, value in item.items() if key not in ("apiVersion", "kind")} for item in items]
+        return copy.deepcopy(bare), str(self.version)
 
     async def create(self, path: str, body: Mapping[str, Any], *, dry_run: bool = False) -> tuple[Object, list[str]]:
         await self._arrive("DRYRUN" if dry_run else "POST", path, body)
@@ -81,6 +83,9 @@ class ApiDouble:
         known = self.objects.get(base)
         if base != path and known is None:
             raise ApiError(404, "NotFound", f"{base} not found")
+        wanted = body["metadata"].get("resourceVersion")
+        if wanted is not None and (known is None or known["metadata"]["resourceVersion"] != wanted):
+            raise ApiError(409, "Conflict", "the object has been modified")
         merged = {**(known or {}), **copy.deepcopy(dict(body))}
         if known is not None and {**merged, "metadata": 0} == {**known, "metadata": 0}:
             return copy.deepcopy(known)

@@ -30,6 +30,11 @@ _PANELS: tuple[_Panel, ...] = (
         "s",
         {"{{pod}} {{collection}}": "max by (pod, collection) (apostille_watch_silence_seconds)"},
     ),
+    (
+        "Time until the admission server's certificate ends",
+        "s",
+        {"least": "min(apostille_certificate_expiry_timestamp_seconds > 0) - time()"},
+    ),
     ("Versions", "none", {"{{version}}": "count by (version) (apostille_build_info)"}),
 )
 

@@ -65,7 +65,12 @@ OTHERWISE: dict[str, Any] = {
         "metricsPort": 9400,
     },
     "crds": {"enabled": False, "keep": False},
-    "certificate": {"secretName": "other", "validityDays": 30},
+    "certificate": {
+        "mode": "cert-manager",
+        "issuerRef": {"name": "corporate", "kind": "ClusterIssuer", "group": "issuers.example"},
+        "secretName": "other",
+        "validityDays": 30,
+    },
     "controller": {**_PROCESS, "shards": 2},
     "admission": {**_PROCESS, "hostNetwork": True},
     "partyAddresses": ["vault.example", "10.0.0.0/8"],
@@ -98,7 +103,11 @@ BESIDE: dict[str, Values] = {
         "exchange": {"pullSecret": {"namespaces": ["payments"], "dockerConfigJSON": "other"}}
     },
     "exchange.pullSecret.namespaces": {"exchange": {"pullSecret": {"dockerConfigJSON": "text"}}},
-    "certificate.validityDays": {"certificate": {"secretName": ""}},
+    "certificate.issuerRef.name": {"certificate": {"mode": "cert-manager"}},
+    **{
+        f"certificate.issuerRef.{value}": {"certificate": {"mode": "cert-manager", "issuerRef": {"name": "corporate"}}}
+        for value in ("kind", "group")
+    },
     "admission.hostNetwork": {"admission": {"port": 10260}},
     "priorityClass.value": {"priorityClass": {"create": True}},
     **{
@@ -113,9 +122,6 @@ BESIDE: dict[str, Values] = {
     },
 }
 """What must be chosen too for a value to act."""
-
-# So that the same values render the same: the chart makes no certificate of its own.
-SAME: Values = {"certificate": {"secretName": "apostille-admission-certificate"}}
 
 WHOLE: dict[str, Values] = {
     "defaults": {},

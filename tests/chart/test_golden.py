@@ -15,7 +15,7 @@ import pytest
 from apostille import __version__
 from apostille_testbed.chart import ROOT
 from chart import matrix
-from chart.rendering import overlaid, text
+from chart.rendering import text
 
 HERE = Path(__file__).parent / "golden"
 UPDATE = os.environ.get("APOSTILLE_UPDATE_GOLDEN") == "1"
@@ -24,7 +24,7 @@ EXAMPLES = sorted(path.stem for path in (ROOT / "examples" / "values").glob("*.y
 
 def differences(name: str) -> str:
     """Unified diff of the rendering, three lines of context, without long files that are passed on."""
-    before, after = (text(overlaid(matrix.SAME, values)) for values in ({}, matrix.WHOLE[name]))
+    before, after = (text(values) for values in ({}, matrix.WHOLE[name]))
     lines = difflib.unified_diff(
         _lines(before), _lines(after), "defaults", f"examples/values/{name}.yaml", lineterm="", n=3
     )

@@ -22,7 +22,7 @@ SCHEMA: dict[str, Any] = json.loads((CHART / "values.schema.json").read_text())
 
 def beside(path: tuple[str, ...]) -> Values:
     """What a value is added to."""
-    return overlaid(matrix.SAME, matrix.BESIDE.get(".".join(path), {}))
+    return matrix.BESIDE.get(".".join(path), {})
 
 
 @pytest.fixture(scope="module", autouse=True)

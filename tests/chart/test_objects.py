@@ -93,7 +93,8 @@ def test_no_right_is_wider_than_a_list() -> None:
         for rule in role["rules"]:
             assert "*" not in [*rule.get("resources", []), *rule["verbs"], *rule.get("apiGroups", [])]
             assert not {"escalate", "bind", "impersonate"} & set(rule["verbs"])
-            assert "secrets" not in rule.get("resources", [])
+            if "secrets" in rule.get("resources", []):
+                assert rule["resourceNames"] == [names.SERVING_SECRET]
 
 
 def test_what_binds_the_controller_is_out_of_its_reach() -> None:
@@ -126,8 +127,7 @@ def test_pods_are_restricted_and_hold_nothing_but_what_they_need(process: str) -
     assert secure == {
         "allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}, "readOnlyRootFilesystem": True,
     }  # fmt: skip
-    items = [item["path"] for volume in spec["volumes"] for item in volume["secret"]["items"]]
-    assert items == (["ca.crt"] if process == "controller" else ["tls.crt", "tls.key"])
+    assert "volumes" not in spec
 
 
 def test_images_are_named_by_registry_and_digest() -> None:
@@ -152,13 +152,47 @@ def test_the_sidecars_pull_secret_is_made_where_it_is_asked_for() -> None:
     assert not [d for d in rendered() if d["metadata"]["name"] == "apostille-exchange-pull"]
 
 
-def test_a_certificate_of_ones_own_replaces_the_charts() -> None:
+def secrets(documents: Objects, role: str) -> list[tuple[list[str], list[str]]]:
+    """Names and verbs of the rights on Secrets."""
+    rules = one(documents, "Role", role)["rules"]
+    return [(rule["resourceNames"], rule["verbs"]) for rule in rules if "secrets" in rule["resources"]]
+
+
+def test_the_certificate_is_nobody_elses_secret() -> None:
+    """The chart makes none; the controller applies it, by its name; replicas read it."""
+    documents, own = rendered(), [names.SERVING_SECRET]
+
+    assert not [d for d in documents if d["kind"] in ("Secret", "Certificate", "Issuer")]
+    assert secrets(documents, "apostille-controller") == [(own, ["get", "list", "watch", "create", "patch", "delete"])]
+    assert secrets(documents, "apostille-admission") == [(own, ["get", "list", "watch"])]
+    assert f"--certificate-seconds={90 * 86400}" in container(documents, "apostille-controller")["args"]
+
+
+def test_a_certificate_that_somebody_else_keeps() -> None:
     documents = rendered({"certificate": {"secretName": "own"}})
 
-    assert not [d for d in documents if d["kind"] == "Secret"]
-    for name in ("apostille-admission", "apostille-controller"):
-        (volume,) = one(documents, "Deployment", name)["spec"]["template"]["spec"]["volumes"]
-        assert volume["secret"]["secretName"] == "own"
+    assert not [d for d in documents if d["kind"] in ("Secret", "Certificate", "Issuer")]
+    assert secrets(documents, "apostille-controller")[1] == (["own"], ["get", "list", "watch"])
+    assert "--certificate-source=own" in container(documents, "apostille-controller")["args"]
+    assert len(secrets(documents, "apostille-admission")) == 1
+
+
+def test_a_certificate_by_cert_manager() -> None:
+    """Its own authority, unless an issuer is named; what it issues is taken over by the controller."""
+    documents = rendered({"certificate": {"mode": "cert-manager"}})
+
+    issued = one(documents, "Certificate", "apostille-admission")["spec"]
+    assert issued["dnsNames"] == ["apostille-admission.apostille-system.svc"]
+    assert issued["issuerRef"] == {"group": "cert-manager.io", "kind": "Issuer", "name": "apostille-authority"}
+    assert one(documents, "Issuer", "apostille-authority")["spec"]["ca"]["secretName"] == "apostille-authority"
+    assert one(documents, "Certificate", "apostille-authority")["spec"]["isCA"] is True
+    assert f"--certificate-source={issued['secretName']}" in container(documents, "apostille-controller")["args"]
+    assert secrets(documents, "apostille-controller")[1][0] == [issued["secretName"]]
+
+    issuer = {"name": "corporate", "kind": "ClusterIssuer", "group": "cert-manager.io"}
+    named = rendered({"certificate": {"mode": "cert-manager", "issuerRef": issuer}})
+    assert [d["metadata"]["name"] for d in named if d["kind"] in ("Issuer", "Certificate")] == ["apostille-admission"]
+    assert one(named, "Certificate", "apostille-admission")["spec"]["issuerRef"] == issuer
 
 
 def test_bindings_are_a_right_of_teams_and_trusts_of_the_platform() -> None:
@@ -203,14 +237,19 @@ def test_network_policies_let_in_the_api_server_and_out_to_it() -> None:
         name: one(opened, "Deployment", f"apostille-{name}")["spec"]["template"] for name in ("admission", "controller")
     }
 
-    assert admission["ingress"] == [
-        {"ports": [{"protocol": "TCP", "port": "https"}], "from": [{"ipBlock": {"cidr": "10.0.0.1/32"}}]}
-    ]
+    (ingress,) = admission["ingress"]
+    api, ours = ingress["from"]
+    assert (ingress["ports"], api) == ([{"protocol": "TCP", "port": "https"}], {"ipBlock": {"cidr": "10.0.0.1/32"}})
+    # The controller looks which certificate each replica serves.
+    labels = {name: deployments[name]["metadata"]["labels"] for name in deployments}
+    assert ours["podSelector"]["matchLabels"].items() <= labels["controller"].items()
+    (out,) = [rule for rule in controller["egress"] if rule["ports"] == [{"protocol": "TCP", "port": 10250}]]
+    assert out["to"][0]["podSelector"]["matchLabels"].items() <= labels["admission"].items()
     assert controller["ingress"] == []
     for name, policy in (("admission", admission), ("controller", controller)):
         assert policy["podSelector"]["matchLabels"].items() <= deployments[name]["metadata"]["labels"].items()
-        names, api = policy["egress"]
-        assert {port["port"] for port in names["ports"]} == {53}
+        resolver, *_, api = policy["egress"]
+        assert {port["port"] for port in resolver["ports"]} == {53}
         assert {port["port"] for port in api["ports"]} == {443, 6443}
         assert api["to"] == [{"ipBlock": {"cidr": "10.0.0.1/32"}}]
     (port,) = [p for c in deployments["admission"]["spec"]["containers"] for p in c["ports"]]

@@ -48,7 +48,8 @@ def test_every_option_has_its_help(command: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [[], ["rendr"], ["render"], ["admission"], ["controller", "--ca-bundle=x"], ["explain", "x"]]
+    "arguments",
+    [[], ["rendr"], ["render"], ["admission", "--port=x"], ["controller", "--ca-bundle=x"], ["explain", "x"]],
 )
 def test_wrong_usage_is_exit_code_2(arguments: list[str]) -> None:
     done = run(*arguments)
@@ -85,6 +86,11 @@ def test_a_certificate_that_cannot_be_read_is_named(kubeconfig: str, tmp_path: P
 
     for line in (missing, broken):
         assert line.startswith(f"apostille: certificate {certificate} with key {key}: ")
+
+
+def test_half_a_certificate_is_refused(tmp_path: Path, kubeconfig: str) -> None:
+    line = failure("admission", f"--certificate={tmp_path}/tls.crt", f"--kubeconfig={kubeconfig}")
+    assert line == "apostille: --certificate and --key go together"
 
 
 def test_render_takes_every_form_that_parties_have() -> None:

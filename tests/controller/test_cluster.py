@@ -43,7 +43,7 @@ class Prober:
 
 class Scene:
     def __init__(self, api: ApiDouble) -> None:
-        self.api, self.state, self.prober = api, State(OWN), Prober()
+        self.api, self.state, self.prober, self.bundle = api, State(OWN), Prober(), "Q0E="
         self.state.set_issuer(ISSUER, "")
         self.generated = Generated(api, OWN, lambda kind, name: None)  # type: ignore[arg-type]
         self.cluster = ClusterReconciler(
@@ -53,6 +53,7 @@ class Scene:
             self.state,
             SETTINGS,
             lambda: api.requests.append(("TELL", "")),  # type: ignore[arg-type]
+            lambda: self.bundle,
         )
         self._version = 1
 

@@ -32,11 +32,41 @@ class Rule:
 
 
 @dataclass
+class Held:
+    """One request that is under way until it is let go."""
+
+    method: str
+    path: re.Pattern[str]
+    hits: int = 0
+    answers: list[int] = field(default_factory=list)
+    _free: threading.Event = field(default_factory=threading.Event)
+    _done: threading.Event = field(default_factory=threading.Event)
+
+    def release(self) -> list[int]:
+        """It goes on, whoever sent it; returns the codes that the API server answered."""
+        self._free.set()
+        assert self._done.wait(60)
+        return self.answers
+
+
+@dataclass
+class Strike:
+    """Comes once: when the API server has done what was asked, and before whoever asked knows."""
+
+    method: str
+    path: re.Pattern[str]
+    act: Callable[[], None]
+    hit: threading.Event = field(default_factory=threading.Event)
+
+
+@dataclass
 class Proxy:
     """Passes everything on, but for what rules and switches say."""
 
     url: str = ""
     rules: list[Rule] = field(default_factory=list)
+    strikes: list[Strike] = field(default_factory=list)
+    held: list[Held] = field(default_factory=list)
     silent: re.Pattern[str] | None = None
     """Watches of these paths stay open and carry nothing more."""
     deaf: set[int] = field(default_factory=set)
@@ -65,6 +95,18 @@ class Proxy:
         rule.act = _hold
         self.rules.append(rule)
         return rule
+
+    def hold(self, method: str, path: str) -> Held:
+        """The next of these requests arrives when it is released, also when nobody waits for its answer any more."""
+        made = Held(method, re.compile(path))
+        self.held.append(made)
+        return made
+
+    def strike(self, method: str, path: str, act: Callable[[], None]) -> Strike:
+        """After the next of these requests was done, and before its answer goes back."""
+        made = Strike(method, re.compile(path), act)
+        self.strikes.append(made)
+        return made
 
     def inject(self, path: str, event: dict[str, Any]) -> int:
         """Sends an event of our own into the watches of a path; returns into how many."""
@@ -126,11 +168,21 @@ class Proxy:
                     return answer
         headers = {key: value for key, value in request.headers.items() if key.lower() not in HOP_BY_HOP}
         body = await request.read()
+        for held in [one for one in self.held if one.method == request.method and one.path.search(request.path_qs)]:
+            self.held.remove(held)
+            # Of its own: whoever sent it may be gone when it arrives.
+            await asyncio.shield(asyncio.create_task(_late(held, server, session, request, headers, body)))
+            return web.Response(status=504)
         timeout = aiohttp.ClientTimeout(total=None)
         try:
             async with session.request(
                 request.method, server + request.path_qs, headers=headers, data=body or None, timeout=timeout
             ) as upstream:
+                for strike in [one for one in self.strikes if one.method == request.method]:
+                    if strike.path.search(request.path_qs) and upstream.status < 300:
+                        self.strikes.remove(strike)
+                        strike.act()
+                        strike.hit.set()
                 response = web.StreamResponse(status=upstream.status)
                 for key, value in upstream.headers.items():
                     if key.lower() not in HOP_BY_HOP - {"content-encoding"}:
@@ -171,6 +223,16 @@ class Proxy:
         finally:
             reading.cancel()
             del self._streams[number]
+
+
+async def _late(
+    held: Held, server: str, session: aiohttp.ClientSession, request: web.Request, headers: dict[str, str], body: bytes
+) -> None:
+    held.hits += 1
+    await asyncio.to_thread(held._free.wait)
+    async with session.request(request.method, server + request.path_qs, headers=headers, data=body) as answer:
+        held.answers.append(answer.status)
+    held._done.set()
 
 
 def _hold(request: web.Request) -> web.Response | None:

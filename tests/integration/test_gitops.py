@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -136,8 +137,12 @@ def _replaced(text: str, pairs: tuple[tuple[str, str], ...]) -> str:
     return text
 
 
-def test_the_pipelines_check_passes() -> None:
-    environment = {**os.environ, "PATH": f"{binaries.kubectl().parent}:{os.environ['PATH']}"}
+def test_the_pipelines_check_passes(tmp_path: Path) -> None:
+    program = tmp_path / "apostille"
+    program.write_text(f"#!{sys.executable}\nfrom apostille.cli.main import main\nmain()\n")
+    program.chmod(0o755)
+    path = f"{tmp_path}:{binaries.kubectl().parent}:{os.environ['PATH']}"
+    environment = {**os.environ, "PATH": path, "PYTHONPATH": str(Path(__file__).parents[2] / "operator")}
     done = subprocess.run(
         [REPOSITORY / "check"], capture_output=True, text=True, check=False, timeout=120, env=environment
     )

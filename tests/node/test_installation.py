@@ -292,7 +292,7 @@ def test_the_controller_cannot_loosen_what_binds_it(app: Node, name: str) -> Non
 
 
 def test_an_upgrade_to_the_same_version_keeps_the_certificate_and_the_selection(release: Release, app: Node) -> None:
-    secret = ("get", "secret", "apostille-admission-certificate", f"--namespace={NAMESPACE}", "-o", "jsonpath={.data}")
+    secret = ("get", "secret", "apostille-serving-certificate", f"--namespace={NAMESPACE}", "-o", "jsonpath={.data}")
     selection = ("get", "mutatingwebhookconfigurations", "-o", "jsonpath={.items[*].webhooks}")
     before = app.kubectl(*secret).stdout, app.kubectl(*selection).stdout
 

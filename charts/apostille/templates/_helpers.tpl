@@ -28,8 +28,23 @@ app.kubernetes.io/component: {{ .component }}
 {{- end -}}
 {{- end }}
 
+{{/* The Secret that the controller keeps; its ca.crt has every authority that is trusted. */}}
 {{- define "apostille.certificateSecret" -}}
-{{- .Values.certificate.secretName | default "apostille-admission-certificate" -}}
+apostille-serving-certificate
+{{- end }}
+
+{{/* Who issues the certificate of the admission server: values of 0.1.0 (--reuse-values) do not say. */}}
+{{- define "apostille.certificateMode" -}}
+{{- .Values.certificate.mode | default "self" -}}
+{{- end }}
+
+{{/* The Secret of somebody else that issues it; empty where the controller does. */}}
+{{- define "apostille.certificateSource" -}}
+{{- if .Values.certificate.secretName -}}
+{{- .Values.certificate.secretName -}}
+{{- else if eq (include "apostille.certificateMode" .) "cert-manager" -}}
+apostille-admission-issued
+{{- end -}}
 {{- end }}
 
 {{/* The users that the two processes are, as the API server sees them. */}}

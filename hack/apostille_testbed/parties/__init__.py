@@ -15,9 +15,12 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from apostille_testbed.parties.aws import AWSParty
+    from apostille_testbed.parties.databricks import DatabricksParty
+    from apostille_testbed.parties.hcp import HCPParty
     from apostille_testbed.parties.hydra.party import HydraParty
     from apostille_testbed.parties.keycloak.party import KeycloakParty
     from apostille_testbed.parties.minio import MinIOParty
+    from apostille_testbed.parties.snowflake import SnowflakeParty
     from apostille_testbed.parties.vault import VaultParty
 
 
@@ -53,9 +56,12 @@ class Party(Protocol):
 # module:class, imported on use: a test that needs one party pays for one party.
 _PARTIES = {
     "aws": "apostille_testbed.parties.aws:AWSParty",
+    "databricks": "apostille_testbed.parties.databricks:DatabricksParty",
+    "hcp": "apostille_testbed.parties.hcp:HCPParty",
     "hydra": "apostille_testbed.parties.hydra.party:HydraParty",
     "keycloak": "apostille_testbed.parties.keycloak.party:KeycloakParty",
     "minio": "apostille_testbed.parties.minio:MinIOParty",
+    "snowflake": "apostille_testbed.parties.snowflake:SnowflakeParty",
     "vault": "apostille_testbed.parties.vault:VaultParty",
 }
 
@@ -68,11 +74,17 @@ def names() -> tuple[str, ...]:
 @overload
 def party(name: Literal["aws"], **settings: Any) -> AbstractContextManager[AWSParty]: ...
 @overload
+def party(name: Literal["databricks"], **settings: Any) -> AbstractContextManager[DatabricksParty]: ...
+@overload
+def party(name: Literal["hcp"], **settings: Any) -> AbstractContextManager[HCPParty]: ...
+@overload
 def party(name: Literal["hydra"], **settings: Any) -> AbstractContextManager[HydraParty]: ...
 @overload
 def party(name: Literal["keycloak"], **settings: Any) -> AbstractContextManager[KeycloakParty]: ...
 @overload
 def party(name: Literal["minio"], **settings: Any) -> AbstractContextManager[MinIOParty]: ...
+@overload
+def party(name: Literal["snowflake"], **settings: Any) -> AbstractContextManager[SnowflakeParty]: ...
 @overload
 def party(name: Literal["vault"], **settings: Any) -> AbstractContextManager[VaultParty]: ...
 @overload

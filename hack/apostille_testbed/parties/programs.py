@@ -35,6 +35,16 @@ MINIO = Source(
     answer=f"minio version DEVELOPMENT.{_MINIO}",
 )
 
+BEXPR = Source(
+    module=GO / "bexpr",
+    package=".",
+    version="v0.1.17+2",
+    variables=(),
+    ask=("--version",),
+    answer="bexpr v0.1.17+2",
+)
+"""The evaluator of HCP's conditional-access statements, around HashiCorp's go-bexpr; twenty seconds to build."""
+
 HYDRA = Source(
     module=GO / "hydra",
     package="github.com/ory/hydra/v2",
@@ -47,7 +57,7 @@ HYDRA = Source(
     cgo=True,
 )
 
-SOURCES = {"vault": VAULT, "minio": MINIO, "hydra": HYDRA}
+SOURCES = {"vault": VAULT, "minio": MINIO, "hydra": HYDRA, "bexpr": BEXPR}
 
 KEYCLOAK = "keycloak"
 

@@ -5,16 +5,15 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
-import ssl
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 import msgspec
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
+from apostille.admission.certificates import Serving, Source
 from apostille.admission.declared import Declared
 from apostille.admission.mutate import Mutate
 from apostille.admission.review import BadReview, answer, patience, request_of
@@ -34,21 +33,19 @@ Handler = Callable[[Mapping[str, Any], float], Awaitable[dict[str, Any]]]
 
 # Two objects of 3 MB, the largest that etcd takes with some margin, and the review around them.
 MAX_BODY = 7 * 1024 * 1024
-# Endpoints are updated seconds after a pod is told to stop: serve on until nobody asks any more.
-LAME_DUCK_SECONDS = 10.0
 # A copy that heard nothing for this long (bookmarks come every minute) is dead: be restarted.
 MAX_SILENCE = 300.0
-CERTIFICATE_SECONDS = 10.0
 # The API server keeps an idle connection for 90 seconds: it must be the one that closes it, or a review gets lost.
 KEEPALIVE_SECONDS = 300.0
 WAITING = "waiting for the issuer and the local copies of trusts and bindings"
+NO_CERTIFICATE = "waiting for a certificate: the controller keeps it in the Secret apostille-serving-certificate"
 
 
 class Server:
     """Requests in, answers out; stateless but for the local copies."""
 
-    def __init__(self, declared: Declared, waiting: Waiting, settings: InjectionSettings) -> None:
-        self._declared = declared
+    def __init__(self, declared: Declared, waiting: Waiting, settings: InjectionSettings, serving: Serving) -> None:
+        self._declared, self._serving = declared, serving
         self._stopping = False
         self._handlers: dict[str, Handler] = {
             "mutate": Mutate(declared, waiting, settings),
@@ -57,7 +54,7 @@ class Server:
 
     def application(self) -> web.Application:
         """The routes."""
-        application = web.Application(client_max_size=MAX_BODY)
+        application = web.Application(client_max_size=MAX_BODY, middlewares=[self._say_goodbye])
         application.router.add_post("/mutate", self._review("mutate"))
         application.router.add_post("/mutate/allowed", self._review("mutate"))
         application.router.add_post("/validate", self._review("validate"))
@@ -70,6 +67,16 @@ class Server:
     def stop(self) -> None:
         """Not ready any more, but answering."""
         self._stopping = True
+
+    @web.middleware
+    async def _say_goodbye(
+        self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+    ) -> web.StreamResponse:
+        # A connection that ends here must not be used once more: a review that meets its end is lost.
+        response = await handler(request)
+        if self._stopping:
+            response.force_close()
+        return response
 
     def _review(self, name: str) -> Callable[[web.Request], Awaitable[web.Response]]:
         handler = self._handlers[name]
@@ -123,6 +130,8 @@ class Server:
     async def _readyz(self, http: web.Request) -> web.Response:
         if self._stopping:
             return web.Response(status=503, text="stopping")
+        if not self._serving.leaf:
+            return web.Response(status=503, text=NO_CERTIFICATE)
         if not self._declared.ready:
             return web.Response(status=503, text=WAITING)
         return web.Response(text="ok")
@@ -163,62 +172,34 @@ async def serve(
     service_account: str,
     host: str,
     port: int,
-    certificate: Path,
-    key: Path,
+    certificate: Source,
+    lame_duck: float,
     addresses: AddressPolicy | None = None,
 ) -> None:
-    """Runs until SIGTERM: then not ready, serving on for a while, then drained."""
+    """Runs until SIGTERM: then not ready, serving on for ``lame_duck`` seconds, then drained."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     async with Client(connection) as client:
         declared = Declared(client, own_namespace, service_account, addresses)
-        server = Server(declared, Waiting(client, declared), settings)
-        context = _served(certificate, key)
-        tasks = [asyncio.create_task(declared.run()), asyncio.create_task(_reload(context, certificate, key))]
+        serving = Serving()
+        server = Server(declared, Waiting(client, declared), settings, serving)
+        certificate.begin(serving, client)
+        tasks = [asyncio.create_task(declared.run()), asyncio.create_task(certificate.follow())]
+        await certificate.there(serving)
         runner = web.AppRunner(server.application(), access_log=None, keepalive_timeout=KEEPALIVE_SECONDS)
         await runner.setup()
-        await web.SockSite(runner, listen(host, port), ssl_context=context).start()
+        await web.SockSite(runner, listen(host, port), ssl_context=serving.context).start()
         log.info("serving", extra={"port": port})
         stopping = asyncio.create_task(stop.wait())
         done, _ = await asyncio.wait([stopping, *tasks], return_when=asyncio.FIRST_COMPLETED)
         if stopping in done:
             server.stop()
-            await asyncio.sleep(LAME_DUCK_SECONDS)
+            await asyncio.sleep(lame_duck)
         await runner.cleanup()
         for task in tasks:
             if task in done:
                 task.result()
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-
-
-def _served(certificate: Path, key: Path) -> ssl.SSLContext:
-    """Raises OSError naming the files."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    try:
-        context.load_cert_chain(certificate, key)
-    except OSError as error:
-        raise OSError(f"certificate {certificate} with key {key}: {error}") from None
-    return context
-
-
-async def _reload(context: ssl.SSLContext, certificate: Path, key: Path) -> None:
-    """New handshakes get a new certificate; connections that are open stay. A bad one is not taken."""
-    seen = _stamp(certificate, key)
-    while True:
-        await asyncio.sleep(CERTIFICATE_SECONDS)
-        if (now := _stamp(certificate, key)) == seen:
-            continue
-        try:
-            _served(certificate, key)  # a pair that does not fit must not spoil the one that is served
-            context.load_cert_chain(certificate, key)
-            seen = now
-            log.info("certificate loaded", extra={"certificate": str(certificate)})
-        except OSError as error:
-            log.warning("certificate not loaded", extra={"reason": str(error)})
-
-
-def _stamp(*files: Path) -> tuple[int, ...]:
-    return tuple(file.stat().st_mtime_ns if file.exists() else 0 for file in files)

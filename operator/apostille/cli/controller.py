@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from apostille.core.settings import CertificateSettings
     from apostille.rules.addresses import AddressPolicy
 
 
@@ -19,9 +20,33 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--admission-service", metavar="NAME[:PORT]", help="Service of the admission server, in --namespace"
     )
     endpoint.add_argument("--admission-url", metavar="URL", help="https URL of an admission server outside the cluster")
-    parser.add_argument(
-        "--ca-bundle", metavar="FILE", required=True, type=Path, help="PEM with which the API server checks it"
+    certificate = parser.add_mutually_exclusive_group()
+    certificate.add_argument(
+        "--ca-bundle",
+        metavar="FILE",
+        type=Path,
+        help="PEM with which the API server checks it; default: its certificate is kept and renewed by this process, "
+        "in a Secret of --namespace",
     )
+    certificate.add_argument(
+        "--certificate-source",
+        metavar="SECRET",
+        default="",
+        help="Secret of --namespace with a certificate (tls.crt, tls.key, ca.crt) that somebody else issues and "
+        "renews, such as cert-manager",
+    )
+    parser.add_argument(
+        "--certificate-seconds", metavar="N", type=int, default=90 * 86400,
+        help="for how long a certificate is made; it is renewed when a third is left (default: %(default)s)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--certificate-settle", metavar="SECONDS", type=float, default=5.0,
+        help="how long an API server may take to hear of a changed caBundle (default: %(default)s)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--admission-replica", metavar="HOST:PORT", action="append", default=[],
+        help="where one of several admission servers outside the cluster listens (default: at --admission-url)",
+    )  # fmt: skip
     parser.add_argument(
         "--identity",
         metavar="NAME",
@@ -63,6 +88,31 @@ def address_policy(options: argparse.Namespace) -> AddressPolicy:
         raise SystemExit(f"apostille: --party-address: {error}") from None
 
 
+def certificate_settings(options: argparse.Namespace) -> CertificateSettings:
+    """Exits with a message when an address has no port."""
+    from datetime import timedelta
+    from urllib.parse import urlsplit
+
+    from apostille.core.settings import CertificateSettings
+
+    if options.admission_url:
+        at = urlsplit(options.admission_url)
+        host, replicas = at.hostname or "", options.admission_replica or [f"{at.hostname}:{at.port or 443}"]
+    else:
+        name = options.admission_service.partition(":")[0]
+        host, replicas = f"{name}.{options.namespace}.svc", options.admission_replica
+    addresses = [replica.rpartition(":") for replica in replicas]
+    if wrong := [replica for replica, (_, _, port) in zip(replicas, addresses, strict=True) if not port.isdigit()]:
+        raise SystemExit(f"apostille: --admission-replica: {wrong[0]} is not HOST:PORT")
+    return CertificateSettings(
+        host=host,
+        source=options.certificate_source,
+        lifetime=timedelta(seconds=options.certificate_seconds),
+        settle=timedelta(seconds=options.certificate_settle),
+        replicas=tuple((at.strip("[]"), int(port)) for at, _, port in addresses),
+    )
+
+
 def run(options: argparse.Namespace) -> int:
     """Until SIGTERM; 1 when it does not lead any more."""
     import asyncio
@@ -82,13 +132,14 @@ def run(options: argparse.Namespace) -> int:
         own_namespace=options.namespace,
         client_config=client_config,
         addresses=address_policy(options),
-        ca_bundle=base64.b64encode(options.ca_bundle.read_bytes()).decode(),
+        ca_bundle=base64.b64encode(options.ca_bundle.read_bytes()).decode() if options.ca_bundle else "",
     )
     return asyncio.run(
         run_controller(
             Connection.load(options.kubeconfig),
             settings,
             options.service_account,
+            certificate=None if options.ca_bundle else certificate_settings(options),
             identity=options.identity,
             metrics_host=options.metrics_host,
             metrics_port=options.metrics_port,

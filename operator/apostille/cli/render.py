@@ -5,10 +5,14 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from apostille.cli import options as common
+
+if TYPE_CHECKING:
+    from apostille.parties.party import Format as Form
 
 # Those of `apostille.parties.party.FORMATS`, which is too heavy for --help, and all native ones in one document.
 FORMS = ("native", "cli", "terraform", "json")
@@ -40,7 +44,6 @@ def run(options: argparse.Namespace) -> int:
     from apostille.kube.connection import Connection
     from apostille.model.conditions import find
     from apostille.model.names import ACCESS_PREFIX
-    from apostille.parties.party import form_of
 
     async def read() -> tuple[dict[str, Any], dict[str, Any]]:
         async with Client(Connection.load(options.kubeconfig, options.context)) as client:
@@ -65,9 +68,10 @@ def run(options: argparse.Namespace) -> int:
         reason = configured.get("message") or "the controller has not looked at this trust yet"
         print(f"apostille: nothing is rendered for {options.trust}: {reason}", file=sys.stderr)
         return 1
-    form = "native" if options.output == "json" else options.output
-    files = {name: text for name, text in files.items() if form_of(name) == form}
-    if not files:
+    form: Form = "native" if options.output == "json" else options.output
+    try:
+        files = in_form(str(trust["spec"]["relyingParty"]["type"]), files, form)
+    except (KeyError, ValueError):
         written = {"native": "Native", "cli": "CLI", "terraform": "Terraform"}[form]
         print(
             f"apostille: {options.trust} is not rendered as {form}: "
@@ -87,6 +91,21 @@ def run(options: argparse.Namespace) -> int:
         for name, text in files.items():
             print(f"# {name}\n{text}" if len(files) > 1 else text)
     return 0
+
+
+def in_form(party: str, files: Mapping[str, str], form: Form) -> dict[str, str]:
+    """Of what is rendered the documents in one form; where it is not among them it is made of the native ones.
+
+    Raises ValueError where those are missing too, KeyError for a party that this version does not know.
+    """
+    from apostille.parties.party import form_of
+    from apostille.parties.registry import BY_NAME
+
+    found = {name: text for name, text in files.items() if form_of(name) == form}
+    if found:
+        return found
+    native = {name: text for name, text in files.items() if form_of(name) == "native"}
+    return dict(BY_NAME[party].render(BY_NAME[party].parse(native), form))
 
 
 def _document(name: str, text: str) -> Any:

@@ -52,6 +52,7 @@ class ClusterReconciler:
     """Brings policies and webhook configurations to what the declarations ask.
 
     ``tell`` is called between the two, when what has ended cannot mint any more and running pods are to hear of it.
+    ``bundle`` is the caBundle of every webhook; without one only policies are written, and what is there stays.
     """
 
     def __init__(
@@ -62,25 +63,31 @@ class ClusterReconciler:
         state: State,
         settings: ClusterSettings,
         tell: Callable[[], None],
+        bundle: Callable[[], str],
     ) -> None:
         self._client, self._generated, self._prober, self._state = client, generated, prober, state
-        self._settings, self._tell = settings, tell
-        self._documents: tuple[Desired, frozenset[ServiceAccount], Mapping[str, Any], Documents] | None = None
+        self._settings, self._tell, self._bundle = settings, tell, bundle
+        self._documents: tuple[Desired, frozenset[ServiceAccount], Mapping[str, Any], str, Documents] | None = None
 
     async def reconcile(self) -> float | None:
         """Returns seconds until the next look. Raises ApiError, AnchorGone."""
-        owner = await self._anchor()
-        want = self._state.desired()
+        owner = await self.anchor()
+        want, bundle = self._state.desired(), self._bundle()
         bound = await self._may_bind(want.bound)
-        documents = self._made(want, bound, owner)
+        documents = self._made(want, bound, owner, bundle)
         write, remove_others = self._generated.write, self._generated.remove_others
-        await write(documents.kinds, MANAGER)
+        if bundle:
+            await write(documents.kinds, MANAGER)
         await remove_others(VALIDATING, {names.KINDS_WEBHOOKS})
         for document in self._in_order(documents.policies, grants.span, _overlap):
             await write(document, MANAGER)
         for kind in (POLICY_BINDING, POLICY):
             await remove_others(kind, {_name(document) for document in documents.policies if document["kind"] == kind})
         self._tell()
+        if not bundle:
+            raise ApiError(
+                0, "", "webhooks are not written: there is no certificate of the admission server to trust yet"
+            )
         for document in self._in_order(documents.configurations, _pairs, _shared):
             await write(document, MANAGER)
         await remove_others(MUTATING, {_name(document) for document in documents.configurations})
@@ -95,21 +102,24 @@ class ClusterReconciler:
         already = frozenset().union(*(selection.selected(raw)[0] for raw in present if raw is not None))
         return wanted if wanted <= already or await self._prober.reachable() else wanted & already
 
-    def _made(self, want: Desired, bound: frozenset[ServiceAccount], owner: Mapping[str, Any]) -> Documents:
+    def _made(
+        self, want: Desired, bound: frozenset[ServiceAccount], owner: Mapping[str, Any], bundle: str
+    ) -> Documents:
         if self._documents is not None:
             *made_of, documents = self._documents
-            if made_of == [want, bound, owner]:
+            if made_of == [want, bound, owner, bundle]:
                 return documents
-        settings = replace(self._settings, owner=owner)
+        settings = replace(self._settings, owner=owner, ca_bundle=bundle)
         documents = Documents(
             kinds=selection.kinds_webhooks(settings),
             policies=grants.policies(want.protections, want.grants, settings),
             configurations=selection.selection(bound, want.allowed, settings),
         )
-        self._documents = (want, bound, owner, documents)
+        self._documents = (want, bound, owner, bundle, documents)
         return documents
 
-    async def _anchor(self) -> Mapping[str, Any]:
+    async def anchor(self) -> Mapping[str, Any]:
+        """The ownerReference of everything that is generated. Raises ApiError, AnchorGone."""
         try:
             anchor = await self._client.get(CLUSTER_ROLES.path(names.ANCHOR))
         except ApiError as error:

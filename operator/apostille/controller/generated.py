@@ -77,12 +77,20 @@ class Generated:
         """
         identity = (str(document["kind"]), str(document["metadata"]["name"]))
         actual = self.get(*identity)
-        if actual is not None and covers(actual, document):
+        # The items of a list do not say what they are.
+        said = {key: value for key, value in document.items() if key not in ("apiVersion", "kind")}
+        if actual is not None and covers(actual, said):
             return False
         if actual is not None and self._given_up.get(identity) == _state(actual, document):
             return False
         path = self._path(BY_KIND[identity[0]], identity[1])
-        written = _slim(await self._client.apply(path, document, manager=manager))
+        body = document
+        if actual is not None:
+            # What was decided holds for what was seen: a write that was under way for long, while another came to lead,
+            # must not arrive.
+            version = {"resourceVersion": actual["metadata"]["resourceVersion"]}
+            body = {**document, "metadata": {**document["metadata"], **version}}
+        written = _slim(await self._client.apply(path, body, manager=manager))
         if not covers(written, document):
             written = _slim(await self._client.merge(path, replacement(written, document)))
         if not covers(written, document):

@@ -47,6 +47,7 @@ class Prober:
         self._kinds: set[str] = set()
         self._granted: frozenset[str] = frozenset()
         self._names = grants.probe_names([])
+        self._heard: set[str] = set()
         self._expected: frozenset[str] = frozenset()
         self._wake = asyncio.Event()
         self._asked = self._since = -HASTE_SECONDS
@@ -83,6 +84,12 @@ class Prober:
         self._kinds, self._granted, self._expected = set(), frozenset(), frozenset()
         self._take(InForce())
 
+    def shows(self, configurations: Sequence[Document]) -> bool | None:
+        """Whether the API server was last seen to use exactly these; None where it does not reach the endpoint."""
+        if not self._state.in_force.reachable:
+            return None
+        return selection.expected_warnings(configurations) <= self._heard
+
     async def reachable(self) -> bool:
         """Whether the API server reaches the admission endpoint now."""
         if _now() - self._asked > FRESH_SECONDS:
@@ -114,7 +121,7 @@ class Prober:
 
     async def _look(self) -> set[str]:
         heard = set().union(*await asyncio.gather(*(self._ask(name) for name in (names.PROBE, *self._names))))
-        self._asked = _now()
+        self._asked, self._heard = _now(), heard
         self._observe(heard)
         return heard
 

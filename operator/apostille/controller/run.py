@@ -11,6 +11,7 @@ import uuid
 from typing import Any
 
 from apostille.controller.bindings import BindingReconciler
+from apostille.controller.certificates import Certificates
 from apostille.controller.cluster import AnchorGone, ClusterReconciler
 from apostille.controller.declared import Declared
 from apostille.controller.followers import Followers
@@ -24,7 +25,7 @@ from apostille.controller.writer import StatusWriter
 from apostille.core.desired import InForce
 from apostille.core.judge import allowed_pairs
 from apostille.core.pods import PodFacts, facts
-from apostille.core.settings import ClusterSettings
+from apostille.core.settings import CertificateSettings, ClusterSettings
 from apostille.kube.client import BINDINGS, PODS, TRUSTS, Client
 from apostille.kube.connection import Connection
 from apostille.kube.issuer import IssuerUnknown, discover
@@ -45,7 +46,7 @@ POD_SECONDS = 0.2
 # Bookmarks come every minute: a copy that heard nothing for this long is dead. Be restarted.
 MAX_SILENCE = 300.0
 
-CLUSTER = "cluster"
+CLUSTER, CERTIFICATES = "cluster", "certificates"
 Task = tuple[str, str, str]
 
 
@@ -57,10 +58,16 @@ class Controller:
     """
 
     def __init__(
-        self, connection: Connection, client: Client, lease: Lease, settings: ClusterSettings, service_account: str
+        self,
+        connection: Connection,
+        client: Client,
+        lease: Lease,
+        settings: ClusterSettings,
+        certificate: CertificateSettings | None,
+        service_account: str,
     ) -> None:
         self._client, self._lease, self._service_account = client, lease, service_account
-        self._own_namespace = settings.own_namespace
+        self._own_namespace, self._ca_bundle = settings.own_namespace, settings.ca_bundle
         self.state = State(settings.own_namespace, settings.addresses)
         self._pods: Reflector[PodFacts] = Reflector(
             client, PODS.path(), facts, self._pod_changed, listed=self._found_again
@@ -70,8 +77,19 @@ class Controller:
         self._prober = Prober(client, self.state, settings.own_namespace, self._in_force_changed)
         self._writer = StatusWriter(client, Recorder(client, lease.identity))
         self._followers = Followers(client, self.state)
+        self._certificates: Certificates | None = None
+        if certificate is not None:
+            self._certificates = Certificates(
+                client,
+                self._generated,
+                self._prober,
+                settings.own_namespace,
+                certificate,
+                self._certificates_changed,
+                lambda: self._cluster_queue.add(CLUSTER),
+            )
         self._cluster = ClusterReconciler(
-            client, self._generated, self._prober, self.state, settings, self._tell_followers
+            client, self._generated, self._prober, self.state, settings, self._tell_followers, self._bundle
         )
         self._instances = Instances(client, self._instance_changed, self._instances_listed)
         self._trusts = TrustReconciler(self._generated, self.state, self._writer, self._instances)
@@ -94,6 +112,8 @@ class Controller:
             group.create_task(self._generated.run())
             group.create_task(self._follow_issuer())
             group.create_task(self._declared.run())
+            if self._certificates is not None:
+                group.create_task(self._certificates.run())
             # Nothing is decided before everything is known: a half of it looks like the other half's end.
             await self._declared.listed.wait()
             await self._pods.synced.wait()
@@ -136,7 +156,9 @@ class Controller:
 
     # Keys to reconcilers.
 
-    async def _reconcile_cluster(self, _: str) -> float | None:
+    async def _reconcile_cluster(self, key: str) -> float | None:
+        if key == CERTIFICATES:
+            return await self._reconcile_certificates()
         view = self.state.view()
         if view is not self._judged:
             before, self._judged = self._judged, view
@@ -153,7 +175,17 @@ class Controller:
             log.info("installed again")
             self._installed = True
             self._statuses()
+        self._certificates_changed()
         return wait
+
+    async def _reconcile_certificates(self) -> float | None:
+        # By the worker that writes webhook configurations: between what is decided here and done nothing changes them.
+        if self._certificates is None:
+            return None
+        try:
+            return await self._certificates.advance(await self._cluster.anchor())
+        except AnchorGone:
+            return ANCHOR_SECONDS
 
     async def _reconcile_pods(self, task: Task) -> None:
         if self._installed:
@@ -173,6 +205,7 @@ class Controller:
     # Events to keys.
 
     def _everything(self) -> None:
+        self._certificates_changed()
         self._cluster_queue.add(CLUSTER)
         self._statuses()
         for trust in self._trusts.rendered():
@@ -243,6 +276,13 @@ class Controller:
         elif name.startswith(ACCESS_PREFIX):
             self._status_queue.add(("trust", "", name.removeprefix(ACCESS_PREFIX)))
 
+    def _certificates_changed(self) -> None:
+        if self._working and self._certificates is not None:
+            self._cluster_queue.add(CERTIFICATES)
+
+    def _bundle(self) -> str:
+        return self._ca_bundle if self._certificates is None else self._certificates.bundle
+
     def _pod_changed(self, key: Key, before: PodFacts | None, after: PodFacts | None) -> None:
         foreign = self.state.pods.foreign_version
         self.state.pods.changed(key, before, after)
@@ -302,11 +342,15 @@ async def run(
     settings: ClusterSettings,
     service_account: str,
     *,
+    certificate: CertificateSettings | None = None,
     identity: str = "",
     metrics_host: str = "::",
     metrics_port: int = 8080,
 ) -> int:
-    """The process: until SIGTERM, then the lease is handed over. Returns its exit code; raises what is a mistake."""
+    """The process: until SIGTERM, then the lease is handed over. Returns its exit code; raises what is a mistake.
+
+    ``certificate``: it is kept by this process; otherwise ``settings.ca_bundle`` is trusted.
+    """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -316,7 +360,7 @@ async def run(
         identity = identity or f"{socket.gethostname()}_{uuid.uuid4().hex[:8]}"
         lease = Lease(own, settings.own_namespace, CONTROLLER_LEASE, identity)
         async with Client(connection, before_write=lease.check) as client:
-            controller = Controller(connection, client, lease, settings, service_account)
+            controller = Controller(connection, client, lease, settings, certificate, service_account)
             try:
                 server = await health.serve(
                     metrics_host, metrics_port, controller.alive, controller.ready, controller.measure

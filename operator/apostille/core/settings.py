@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
 from apostille.rules.addresses import AddressPolicy
@@ -35,11 +36,27 @@ class InjectionSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class CertificateSettings:
+    """Of the admission server's certificate, where the controller keeps it.
+
+    ``host`` is the name by which the API server verifies it. ``source`` is a Secret of somebody who issues them, such
+    as cert-manager; empty: the controller does. ``settle``: how long an API server may take to hear of a webhook
+    configuration. ``replicas`` are addresses (host, port) of admission servers; empty: the pods of the Deployment.
+    """
+
+    host: str
+    source: str = ""
+    lifetime: timedelta = timedelta(days=90)
+    settle: timedelta = timedelta(seconds=5)
+    replicas: tuple[tuple[str, int], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class ClusterSettings:
     """Of generated cluster objects. ``client_config`` is a WebhookClientConfig without path and caBundle.
 
     ``owner`` is the ownerReference to the anchor; an uninstall then removes what was generated. ``addresses`` are where
-    self-hosted relying parties may be.
+    self-hosted relying parties may be. ``ca_bundle`` is base64 of PEM, as in a webhook configuration.
     """
 
     own_namespace: str

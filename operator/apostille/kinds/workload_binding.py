@@ -74,8 +74,8 @@ class File(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
     format: Annotated[
         Literal["AWSCredentials", "AWSProcess", "Dotenv", "JSON", "Token"],
         doc(
-            "format: AWSCredentials a shared credentials file, AWSProcess what credential_process expects, Dotenv "
-            "lines NAME='value', JSON every value and the end as an object, Token the token and nothing else."
+            "format is AWSCredentials for a shared credentials file, AWSProcess for what credential_process expects, Dotenv for "
+            "lines NAME='value', JSON for every value and the end as an object, or Token for the token and nothing else."
         ),
     ]
     name: Annotated[

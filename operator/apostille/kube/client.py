@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from types import TracebackType
 from typing import Any
 
@@ -52,6 +55,7 @@ TRUSTS = Resource(names.API_VERSION, names.TRUST_PLURAL)
 BINDINGS = Resource(names.API_VERSION, names.BINDING_PLURAL)
 PODS = Resource("v1", "pods")
 CONFIG_MAPS = Resource("v1", "configmaps")
+SECRETS = Resource("v1", "secrets")
 SERVICE_ACCOUNTS = Resource("v1", "serviceaccounts")
 CLUSTER_ROLES = Resource("rbac.authorization.k8s.io/v1", "clusterroles")
 DEPLOYMENTS = Resource("apps/v1", "deployments")
@@ -81,6 +85,14 @@ class Client:
     def __init__(self, connection: Connection, before_write: Callable[[], None] | None = None) -> None:
         self._connection, self._before_write = connection, before_write
         self._session: aiohttp.ClientSession | None = None
+        self._date: tuple[datetime, float] | None = None
+
+    def now(self) -> datetime:
+        """The API server's time, as its last answer said it; this machine's before the first one."""
+        if self._date is None:
+            return datetime.now(UTC)
+        date, heard = self._date
+        return date + timedelta(seconds=time.monotonic() - heard)
 
     async def __aenter__(self) -> Client:
         connector = aiohttp.TCPConnector(limit=MAX_CONNECTIONS, ssl=self._connection.ssl_context())
@@ -237,6 +249,7 @@ class Client:
                 headers=headers,
             ) as response:
                 raw = await response.read()
+                self._date = _date(response) or self._date
                 if response.status >= 400:
                     raise _error(response, raw)
                 try:
@@ -262,6 +275,14 @@ def _error(response: aiohttp.ClientResponse, raw: bytes) -> ApiError:
         str(status.get("message", "")),
         float(after) if after.isdigit() else None,
     )
+
+
+def _date(response: aiohttp.ClientResponse) -> tuple[datetime, float] | None:
+    try:
+        date = parsedate_to_datetime(response.headers.get("Date", ""))
+    except ValueError:
+        return None
+    return (date, time.monotonic()) if date.tzinfo is not None else None
 
 
 def _warning(header: str) -> str:

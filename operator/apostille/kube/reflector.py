@@ -30,6 +30,7 @@ class Reflector(Generic[T]):
     """``decode`` makes the kept value of a raw object, or None for one that is not to be kept.
 
     ``changed(key, before, after)`` is called in the event loop for every change; None stands for absence.
+    ``name``: only the object of that name, for which a right by name suffices.
     ``listed()`` is called after every list: at the start, and when the API server was lost and found again.
     """
 
@@ -41,11 +42,14 @@ class Reflector(Generic[T]):
         changed: Changed | None = None,
         *,
         selector: str = "",
+        name: str = "",
         listed: Callable[[], None] | None = None,
         silence: float = SILENCE_SECONDS,
     ) -> None:
         self._client, self._path, self._decode, self._changed = client, path, decode, changed
         self._parameters = {"labelSelector": selector} if selector else {}
+        if name:
+            self._parameters["fieldSelector"] = f"metadata.name={name}"
         self._listed, self._silence = listed, silence
         self._store: dict[Key, T] = {}
         self.synced = asyncio.Event()

@@ -10,7 +10,7 @@ from apostille.core.judge import Context, judge_binding, judge_trust
 from apostille.kinds import decode
 from apostille.kinds.federation_trust import FederationTrust
 from apostille.kinds.workload_binding import WorkloadBinding
-from apostille.lint import foreign, suppressions, workloads
+from apostille.lint import foreign, rendered, suppressions, workloads
 from apostille.lint.nodes import Node
 from apostille.lint.objects import WORKLOADS, Object, objects
 from apostille.lint.report import NOWHERE, Report, Result
@@ -87,6 +87,10 @@ def lint(files: Iterable[tuple[str, bytes] | Problem], options: Options, notes: 
     for finding, one in workloads.findings(world.workloads, accepted, options.namespace):
         world.add(finding, one)
     for result in foreign.results(natives, roots, found):
+        world.results.append((result, None))
+    bindings = {(binding.namespace, binding.name): binding for binding, _ in reversed(world.bindings)}
+    declared = [trust for trust, _ in world.trusts.values()], list(bindings.values())
+    for result in rendered.findings(natives, *declared, options.context, options.today):
         world.results.append((result, None))
     known = {rule.id for rule in (*catalogue(), *RULES)}
     written = suppressions.read(texts, found, known, options.today)

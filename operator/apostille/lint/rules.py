@@ -43,11 +43,12 @@ POD_WARNED = Rule(
     "Something in the workload's template wins over the identity or is removed by the admission webhook.",
     _LINT,
 )  # fmt: skip
-DOCUMENT = Rule(
-    "LNT401", "LINT-DOCUMENT", Severity.WARN, "A relying party's document cannot be read",
-    "Correct it, or leave it out of what is linted",
-    "It stands beside documents of a relying party and is not one: what the party holds is not what was reviewed.",
+NOT_CURRENT = Rule(
+    "LNT401", "LINT-NOT-CURRENT", Severity.WARN, "A rendered document is not what the declarations give",
+    "Render it again and commit the result",
+    "What is set up at the relying party lags behind: who is bound gets in only after it, and who is bound no more "
+    "still does.",
     _LINT,
 )  # fmt: skip
 
-RULES: tuple[Rule, ...] = (SUPPRESSION, UNUSED, INVALID, TWICE, POD_REFUSED, POD_WARNED, DOCUMENT)
+RULES: tuple[Rule, ...] = (SUPPRESSION, UNUSED, INVALID, TWICE, POD_REFUSED, POD_WARNED, NOT_CURRENT)

@@ -36,6 +36,9 @@ PROBE = "apostille-probe"
 ACCESS_PREFIX = "apostille-access-"
 # In Apostille's own namespace: the Lease that the leading controller holds.
 CONTROLLER_LEASE = "apostille-controller"
+# The Secret of the admission server's certificate; its annotation has the digest of the leaf that may be served.
+SERVING_SECRET = "apostille-serving-certificate"  # noqa: S105 - a Secret's name
+SERVE_ANNOTATION = "apostille.dev/serve"
 
 SYSTEM_NAMESPACES = ("kube-system", "kube-public", "kube-node-lease")
 

@@ -7,19 +7,28 @@ from typing import Any
 
 from apostille.model.finding import Finding, Rule
 from apostille.parties.aws.party import AWS
+from apostille.parties.databricks import rules as databricks_documents
+from apostille.parties.databricks.party import Databricks
+from apostille.parties.hcp import rules as hcp_documents
+from apostille.parties.hcp.party import HCP
 from apostille.parties.keycloak.party import Keycloak
 from apostille.parties.minio.party import MinIO
 from apostille.parties.party import Party
+from apostille.parties.snowflake import rules as snowflake_documents
+from apostille.parties.snowflake.party import Snowflake
 from apostille.parties.vault import rules as vault_documents
 from apostille.parties.vault.party import Vault
 from apostille.rules.catalogue import GENERIC
 
-PARTIES: tuple[Party, ...] = (AWS(), Keycloak(), MinIO(), Vault())
+PARTIES: tuple[Party, ...] = (AWS(), Databricks(), HCP(), Keycloak(), MinIO(), Snowflake(), Vault())
 
 BY_NAME = {party.name: party for party in PARTIES}
 
 # Rules on documents as they are read back by ``parse``, whoever wrote them.
 _DOCUMENTS: Mapping[str, Callable[[Any], Iterable[Finding]]] = {
+    Databricks.name: databricks_documents.documents,
+    HCP.name: hcp_documents.documents,
+    Snowflake.name: snowflake_documents.documents,
     Vault.name: vault_documents.documents,
 }
 

@@ -16,6 +16,17 @@ KNOWN = (
     ("sts.googleapis.com", "Google Cloud"),
     ("snowflakecomputing.com", "Snowflake"),
     ("vault", "Vault"),
+    ("iam/project/", "HCP"),
+    ("https://api.cloud.hashicorp.com/", "HCP"),
+)
+
+# Hosts below which every name is a customer's at that vendor.
+_DOMAINS = (
+    ("snowflakecomputing.com", "Snowflake"),
+    ("snowflakecomputing.cn", "Snowflake"),
+    ("cloud.databricks.com", "Databricks"),
+    ("gcp.databricks.com", "Databricks"),
+    ("azuredatabricks.net", "Databricks"),
 )
 
 
@@ -25,3 +36,7 @@ def foreign(value: str, path: str, own: str, party: str) -> Iterator[Finding]:
     for known, owner in KNOWN:
         if owner != own and (lower == known or (known[-1] == "/" and lower.startswith(known))):
             yield AUD_FOREIGN.at(path, f"{value!r} is an audience of {owner}, the relying party is {party}")
+    host = lower.removeprefix("https://").partition("/")[0].partition(":")[0]
+    for domain, owner in _DOMAINS:
+        if owner != own and host.endswith(f".{domain}"):
+            yield AUD_FOREIGN.at(path, f"{value!r} is the address of a customer of {owner}, not of {party}")

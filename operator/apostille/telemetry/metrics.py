@@ -25,6 +25,12 @@ WATCH_SILENCE = Gauge("apostille_watch_silence_seconds", "Seconds since the API 
 REACHABLE = Gauge(
     "apostille_admission_reachable", "1 when the API server was last seen to reach the admission endpoint"
 )
+CERTIFICATE_EXPIRY = Gauge(
+    "apostille_certificate_expiry_timestamp_seconds", "When the admission server's certificate ends, in Unix time"
+)
+CERTIFICATE_STEPS = Counter(
+    "apostille_certificate_steps", "Steps of the rotation of the admission server's certificate", ["step"]
+)
 OBJECTS = Gauge("apostille_objects", "Trusts and bindings by the reason of their condition Ready", ["object", "reason"])
 PODS = Gauge("apostille_pods", "Pods of all bindings, as their statuses count them", ["state"])
 EVENTS_LOST = Counter("apostille_events_lost", "Events that could not be written")
@@ -40,6 +46,7 @@ LABELS = {
     "object": "`FederationTrust`, `WorkloadBinding`",
     "reason": "one of the [reasons](../reasons/README.md) of `Ready`",
     "state": "`matched`, `injected`, `stale`, `missing`",
+    "step": "`install`, `prepare`, `switch`, `forget`, in this order",
     "version": "of the package",
 }
 """What each label may be."""

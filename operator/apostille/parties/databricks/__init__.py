@@ -1,0 +1,1 @@
+"""Databricks: federation policies of service principals, the token endpoint of a workspace (cloud-trust §7)."""

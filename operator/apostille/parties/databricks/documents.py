@@ -1,0 +1,66 @@
+"""Databricks' side of the trust as documents: one federation policy for each subject of a service principal."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+_FILE = re.compile(r"policy-(?P<application>[0-9a-f-]{36})\.(?P<policy>[a-z0-9-]+)\.json")
+
+
+@dataclass(frozen=True, slots=True)
+class DatabricksAccess:
+    """``policies``: the documents themselves, by application id and policy id. ``console`` is the account's host."""
+
+    policies: Mapping[tuple[str, str], Mapping[str, Any]]
+    account_id: str = ""
+    console: str = ""
+
+    def canonical(self) -> bytes:
+        """The rendered documents."""
+        return json.dumps(render(self), sort_keys=True).encode()
+
+
+def policy(principal: str, issuer: str, audience: str, subject: str) -> tuple[str, dict[str, Any]]:
+    """Policy id, and the policy as the account API shows it: this issuer, this audience, exactly this subject."""
+    key = hashlib.sha256("\n".join((issuer, audience, subject)).encode()).hexdigest()[:10]
+    who = subject.removeprefix("system:serviceaccount:").replace(":", "/")
+    # At most 63 lower-case letters, digits and dashes.
+    readable = re.sub(r"[^a-z0-9]+", "-", who)[:48].strip("-")
+    policy_id = f"{readable}-{key}"
+    return policy_id, {
+        "policy_id": policy_id,
+        "service_principal_id": int(principal),
+        "description": f"Apostille: service account {who}"[:255],
+        "oidc_policy": {"issuer": issuer, "audiences": [audience], "subject": subject, "subject_claim": "sub"},
+    }
+
+
+def render(access: DatabricksAccess) -> dict[str, str]:
+    """Native documents by file name: FederationPolicy objects of the account API."""
+    return {
+        f"policy-{application}.{policy_id}.json": json.dumps(access.policies[application, policy_id], indent=2) + "\n"
+        for application, policy_id in sorted(access.policies)
+    }
+
+
+def parse(files: Mapping[str, str]) -> DatabricksAccess:
+    """Reads what ``render`` writes, also when somebody edited it. Raises ValueError naming the file."""
+    policies: dict[tuple[str, str], Mapping[str, Any]] = {}
+    for name in sorted(files):
+        if not name.startswith("policy-") or not name.endswith(".json"):
+            continue
+        if (match := _FILE.fullmatch(name)) is None:
+            raise ValueError(f"{name}: a policy's file is policy-APPLICATION.POLICY.json")
+        try:
+            document = json.loads(files[name])
+        except ValueError as error:
+            raise ValueError(f"{name}: not a JSON document ({error!r})") from None
+        if not isinstance(document, dict) or not isinstance(document.get("oidc_policy"), dict):
+            raise ValueError(f"{name}: must be an object with oidc_policy")
+        policies[match["application"], match["policy"]] = document
+    return DatabricksAccess(policies)

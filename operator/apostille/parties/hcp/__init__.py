@@ -1,0 +1,1 @@
+"""HashiCorp Cloud Platform: workload identity providers of service principals (cloud-trust §9)."""
