@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 import yaml
 
-
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 RELEASES = sorted(path for path in HERE.iterdir() if path.is_dir() and path.name[0].isdigit())
