@@ -9,14 +9,16 @@ from pathlib import Path
 from apostille_bench import report
 from apostille_bench.runner import Scenario, measure
 from apostille_bench.scenarios.cutoff import Cutoff
+from apostille_bench.scenarios.grants import Grants
 from apostille_bench.scenarios.lint import Lint
 from apostille_bench.scenarios.pods import Pods
+from apostille_bench.scenarios.refusal import Refusal
 from apostille_bench.scenarios.start import Start
 from apostille_bench.scenarios.webhook import Webhook
 from apostille_testbed.progress import Console
 
 SCENARIOS: dict[str, Scenario] = {
-    scenario.name: scenario for scenario in (Webhook(), Pods(), Cutoff(), Start(), Lint())
+    scenario.name: scenario for scenario in (Webhook(), Pods(), Cutoff(), Refusal(), Grants(), Start(), Lint())
 }
 
 

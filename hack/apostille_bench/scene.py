@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import re
 import ssl
 import time
 from collections.abc import Callable, Iterator
@@ -54,6 +55,14 @@ class Caller:
             raise RuntimeError(f"POST {path}: {response.status} {text[:300]!r}")
         answer: dict[str, Any] = json.loads(text)
         return took, answer
+
+    def warnings(self, path: str, body: bytes) -> list[str]:
+        """The texts of the warnings that come with an answer."""
+        self._connection.request("POST", path, body, {"Content-Type": "application/json"})
+        response = self._connection.getresponse()
+        response.read()
+        found = response.headers.get_all("Warning") or []
+        return [text for header in found for text in re.findall(r'299 \S+ "((?:[^"\\]|\\.)*)"', header)]
 
 
 def cpu_seconds(pid: int) -> float:

@@ -19,7 +19,7 @@ _SEVERITY = {
 _WHERE = {
     "webhook": "on `kubectl apply` of a FederationTrust or WorkloadBinding, and in the condition `Accepted`",
     "policy": "in the API server, for token requests and pods, by ValidatingAdmissionPolicies",
-    "status": "over all bindings of a trust, in its condition `Configured`",
+    "status": "over all bindings of a trust and over the issuer, in the conditions `Configured` and `IssuerReady`",
     "lint": "offline, by `apostille lint`",
 }
 _SHORT = {"webhook": "`kubectl apply`", "policy": "API server", "status": "status", "lint": "lint"}

@@ -26,7 +26,8 @@ INSTALL = ROOT / "install" / "apostille.yaml"
 """The whole chart by its defaults, rendered for those who do not use Helm; the two kinds lie beside it."""
 
 _MANIFEST_TEMPLATES = (
-    "anchor", "controller/lease", "controller/rbac", "admission/rbac", "restraints/controller", "restraints/prefixes",
+    "anchor", "controller/lease", "controller/rbac", "admission/rbac", "admission/observed", "restraints/controller",
+    "restraints/prefixes",
 )  # fmt: skip
 _MANIFEST_HEADER = f"""\
 # Made from charts/apostille by `hack/testbed manifest`; do not edit.

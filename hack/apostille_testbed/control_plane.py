@@ -6,6 +6,7 @@ import re
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -167,6 +168,15 @@ class ControlPlane:
         if self._running("apiserver"):
             return
         self._launch("apiserver", self._apiserver().command(self.apiserver_args), self.client.ready, timeout)
+
+    def second_apiserver(self, timeout: float = 120.0) -> Client:
+        """Starts a further API server on the same etcd, as control planes have; returns the administrator's client."""
+        port = self._ports.setdefault("apiserver-2", Port(self.address)).number
+        admin = self.authority.client("admin", "admin", [_ADMIN_GROUP])
+        client = Client(port, self.ca, admin, self.address)
+        command = replace(self._apiserver(), port=port).command(self.apiserver_args)
+        self._launch("apiserver-2", command, client.ready, timeout)
+        return client
 
     def stop_apiserver(self, grace: float = 2.0) -> None:
         """Stops the API server, after ``grace`` seconds by force: on request it takes more than ten."""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,6 +16,8 @@ from apostille.controller.cluster import RESYNC_SECONDS, UNREACHABLE_RETRY, Anch
 from apostille.controller.generated import Generated
 from apostille.controller.state import State
 from apostille.core import grants, selection
+from apostille.core.settings import ClusterSettings
+from apostille.core.tombstones import record_key
 from apostille.kube.client import CLUSTER_ROLES, MUTATING, POLICIES, ApiError
 from apostille.model import names
 from apostille.model.identity import ServiceAccount
@@ -37,12 +41,13 @@ class Prober:
         self.asked += 1
         return self.reached
 
-    def expect(self, policies: Any, want: Any, configurations: Any, kinds: Any) -> None:
+    def expect(self, policies: Any, want: Any, configurations: Any, kinds: Any, no_room: str = "") -> None:
+        self.no_room = no_room
         self.expected.append(want)
 
 
 class Scene:
-    def __init__(self, api: ApiDouble) -> None:
+    def __init__(self, api: ApiDouble, settings: ClusterSettings = SETTINGS) -> None:
         self.api, self.state, self.prober, self.bundle = api, State(OWN), Prober(), "Q0E="
         self.state.set_issuer(ISSUER, "")
         self.generated = Generated(api, OWN, lambda kind, name: None)  # type: ignore[arg-type]
@@ -51,7 +56,7 @@ class Scene:
             self.generated,
             self.prober,
             self.state,
-            SETTINGS,
+            settings,
             lambda: api.requests.append(("TELL", "")),  # type: ignore[arg-type]
             lambda: self.bundle,
         )
@@ -79,12 +84,12 @@ class Scene:
 
 
 @asynccontextmanager
-async def scene(api: ApiDouble | None = None) -> AsyncIterator[Scene]:
+async def scene(api: ApiDouble | None = None, settings: ClusterSettings = SETTINGS) -> AsyncIterator[Scene]:
     api = api or ApiDouble()
     if ANCHOR not in api.objects:
         api.put(ANCHOR, kind="ClusterRole", metadata={"uid": "anchor"})
         api.objects[ANCHOR]["metadata"]["uid"] = "anchor"
-    made = Scene(api)
+    made = Scene(api, settings)
     running = asyncio.create_task(made.generated.run())
     await made.generated.synced()
     await asyncio.sleep(0.1)
@@ -99,9 +104,9 @@ async def test_policies_first_then_the_pods_are_told_and_the_selection_last() ->
         await one.cluster.reconcile()
 
         written = one.writes()
-        assert written[0] == "apostille-kinds"
-        assert written[-2:] == ["TELL", "apostille-pods-0"]
-        assert set(written[1:-2]) >= {"apostille-tokens-enforce-0", "apostille-pods-enforce-0", "apostille-debug"}
+        assert written[:2] == ["apostille-kinds", "apostille-audiences"], "it is recorded before it is enforced"
+        assert written[-4:] == ["TELL", "apostille-pods-0", "apostille-audiences", "apostille-workloads-0"]
+        assert set(written[2:-4]) >= {"apostille-tokens-enforce-0", "apostille-pods-enforce-0", "apostille-debug"}
         assert one.bound() == {"a/app"}
         assert one.prober.expected[-1] == one.state.desired()
 
@@ -131,7 +136,8 @@ async def test_a_new_grant_costs_what_it_changes() -> None:
         one.declare(binding("second", account="second"))
         await one.cluster.reconcile()
 
-        assert one.writes() == ["apostille-tokens-enforce-0", "apostille-pods-enforce-0", "TELL", "apostille-pods-0"]
+        assert one.writes() == ["apostille-tokens-enforce-0", "apostille-pods-enforce-0", "TELL", "apostille-pods-0",
+                                "apostille-workloads-0"]  # fmt: skip
 
 
 @in_no_time
@@ -184,7 +190,7 @@ async def test_the_endpoint_is_not_asked_for_where_nothing_is_added() -> None:
 @in_no_time
 async def test_leftovers_go_at_the_first_look() -> None:
     async with scene() as one:
-        one.declare(trust(), binding())
+        one.declare(trust(enforcement={"mode": "Warn"}), binding())
         await one.cluster.reconcile()
         api = one.api
     async with scene(api) as again:
@@ -197,7 +203,7 @@ async def test_leftovers_go_at_the_first_look() -> None:
 @in_no_time
 async def test_a_policy_goes_after_what_refuses_by_it() -> None:
     async with scene() as one:
-        one.declare(trust(), binding())
+        one.declare(trust(enforcement={"mode": "Warn"}), binding())
         await one.cluster.reconcile()
         one.writes()
         for key, raw in list(one.state.trusts.items()):
@@ -206,7 +212,7 @@ async def test_a_policy_goes_after_what_refuses_by_it() -> None:
         await one.cluster.reconcile()
 
         gone = [path for path in one.writes() if "tokens" in path]
-        assert gone == ["apostille-tokens-enforce-0", "apostille-tokens-enforce-0-probe", "apostille-tokens-enforce-0"]
+        assert gone == ["apostille-tokens-warn-0", "apostille-tokens-warn-0-probe", "apostille-tokens-warn-0"]
 
 
 @pytest.mark.parametrize("going", [False, True])
@@ -309,3 +315,95 @@ def judged(api: ApiDouble, spaces: list[str]) -> set[str]:
             low, high = grants.span(raw)
             found |= {space for space in spaces if low <= space and (not high or space < high)}
     return found
+
+
+RECORDS = f"/api/v1/namespaces/{OWN}/configmaps/{names.AUDIENCES}"
+AUDIENCE = "https://t.sts.example"
+
+
+def _guarded(api: ApiDouble) -> str:
+    """What the policies for tokens say they guard."""
+    return " ".join(
+        str(raw["spec"]) for path, raw in api.objects.items() if path.endswith("policies/apostille-tokens-enforce-0")
+    )
+
+
+def _record(api: ApiDouble) -> dict[str, Any]:
+    (text,) = api.objects[RECORDS]["data"].values()
+    record: dict[str, Any] = json.loads(text)
+    return record
+
+
+@in_no_time
+async def test_an_audience_stays_closed_after_its_trust_whoever_is_alive_when_it_goes() -> None:
+    async with scene() as one:
+        one.declare(trust(), binding())
+        await one.cluster.reconcile()
+        api = one.api
+        assert "ended" not in _record(api)
+    async with scene(api) as again:  # the trust went while nobody was there
+        await again.cluster.reconcile()
+        ended = _record(api)["ended"]
+
+        assert AUDIENCE in _guarded(api)
+        assert "{'': 0}" in _guarded(api), "nothing is granted"
+        assert ended
+    api.requests.clear()
+    async with scene(api) as once_more:
+        await once_more.cluster.reconcile()
+        assert once_more.writes() == ["TELL"]
+        assert _record(api)["ended"] == ended, "the date of its end stays"
+
+        api.objects.pop(RECORDS)
+        await once_more.cluster.reconcile()
+    assert AUDIENCE in _guarded(api)
+
+
+@in_no_time
+async def test_a_released_audience_is_open_and_forgotten() -> None:
+    async with scene() as one:
+        one.declare(trust(), binding())
+        await one.cluster.reconcile()
+        api = one.api
+    async with scene(api) as again:
+        await again.cluster.reconcile()
+        key = record_key(AUDIENCE)
+        api.put(RECORDS, **{**api.objects[RECORDS], "data": {key: json.dumps(_record(api) | {"released": True})}})
+        await asyncio.sleep(0.1)
+        await again.cluster.reconcile()
+
+        assert api.objects[RECORDS]["data"] == {}
+        assert _guarded(api) == ""
+
+
+@in_no_time
+async def test_what_its_owner_opens_leaves_nothing_closed() -> None:
+    async with scene() as one:
+        one.declare(trust(), binding())
+        await one.cluster.reconcile()
+        one.declare(trust(enforcement={"mode": "Audit"}, generation=2))
+        await one.cluster.reconcile()
+        assert one.api.objects[RECORDS]["data"] == {}
+        one.state.drop(TRUST_PLURAL, "", "t", 999)
+        await one.cluster.reconcile()
+
+        assert _guarded(one.api) == ""
+
+
+@in_no_time
+async def test_what_does_not_fit_is_not_added_and_what_ends_goes() -> None:
+    accounts = [(f"n{i:03}", "x" * 200) for i in range(256)]
+    few = replace(SETTINGS, shards=1)
+    async with scene(settings=few) as one:
+        one.declare(trust("t", ("a", "app"), ("a", "second")), binding(), binding("second", account="second"))
+        await one.cluster.reconcile()
+        one.declare(trust("big", *accounts))
+        one.declare(*(binding("b", "big", namespace, account) for namespace, account in accounts))
+        one.state.drop(BINDING_PLURAL, "a", "second", 999)
+        await one.cluster.reconcile()
+
+        granted = {grant.account for raw in one.api.objects.values() for grant in grants.granted(raw)}
+        assert granted == {APP}, "neither the new ones nor the one that has ended"
+        assert "a/app" in one.bound()
+        assert "controller.shards" in one.prober.no_room
+        assert not [path for path in one.api.objects if path.endswith("-1")]

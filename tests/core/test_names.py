@@ -40,6 +40,12 @@ FROZEN = {
     "SELECTION_PREFIX": "apostille-pods-",
     "KINDS_WEBHOOKS": "apostille-kinds",
     "POLICY_PREFIX": "apostille-",
+    "AUDIENCES_WEBHOOKS": "apostille-audiences",
+    "WORKLOADS_PREFIX": "apostille-workloads-",
+    "AUDIENCES": "apostille-audiences",
+    "OBSERVED": "apostille-observed",
+    "OBSERVED_LABEL": "apostille.dev/observed",
+    "RULES_ANNOTATION": "apostille.dev/rules",
     "PROBE": "apostille-probe",
     "ACCESS_PREFIX": "apostille-access-",
     "CONTROLLER_LEASE": "apostille-controller",
@@ -49,7 +55,8 @@ FROZEN = {
 }
 REASONS = """
 Accepted RuleViolated Invalid TrustNotFound TrustNotAccepted Discovered DiscoveryFailed Rendered NotManaged
-RenderFailed Audit Warn Enforce Activating ForeignUsers Ready CutOffShared NotYet Suspended Expired
+RenderFailed Audit Warn Enforce Activating ForeignUsers TokenRequestsObserved TokenRequestsNotObserved
+ShardsExhausted Ready CutOffShared NotYet Suspended Expired
 AdmissionUnreachable PodsMissing Reconciling Stable Stalled
 """
 
@@ -57,6 +64,8 @@ AdmissionUnreachable PodsMissing Reconciling Stable Stalled
 RULES = """
 APO101 APO102 APO103 APO104 APO105 APO106 APO107 APO201 APO202 APO203 APO301 APO302 APO303 APO401
 APO501 APO502 APO503 APO504 AWS101 AWS102 AWS201 AWS202 AWS203 AWS204 AWS205
+APO204 APO402 APO701 APO702 APO703 APO704 APO705 APO706 AWS206 AWS301 AWS302 AWS303 AWS304 AWS305 AWS306 AWS307 AWS308
+AWS309 AWS310 AWS311 AWS312 AWS313 AWS314 AWS315 AWS316 AWS317 AWS318
 """
 
 

@@ -75,6 +75,8 @@ SCENES: dict[str, Callable[[], Json]] = {
     "a trust nobody can reach": lambda: of_trust(facts={"in_force": InForce()}),
     "a trust with foreign users": lambda: of_trust(foreign={"legacy": 2}, **ENFORCE),
     "a trust that shares its audience": lambda: of_trust(facts={"shares_with": ["b"]}),
+    "a trust whose token requests are watched": lambda: of_trust(enforcement={"observeTokenRequests": True}),
+    "a trust without room": lambda: of_trust(facts={"in_force": InForce(no_room="17 of 16")}),
     "a suspended trust": lambda: of_trust(suspended=True),
     "an expired trust": lambda: of_trust(governance={"expiresAt": OVER}),
     "a binding as declared": lambda: of_binding({}),
@@ -90,6 +92,9 @@ SCENES: dict[str, Callable[[], Json]] = {
     "a binding before its selection": lambda: of_binding({}, facts={"selection": desired(world([]), {})}),
     "a binding nobody can reach": lambda: of_binding(
         {}, facts={"selection": desired(world([]), {}), "reachable": False}
+    ),
+    "a binding without room": lambda: of_binding(
+        ENFORCE, facts={"policies": desired(world([]), {}), "no_room": "17 of 16"}
     ),
     "a binding in a spared namespace": lambda: of_binding(ENFORCE, foreign={"payments": 1}),
     "a binding that is not alone": lambda: of_binding(ENFORCE, (binding("other"),)),
@@ -115,6 +120,8 @@ ANSWERS = {
     "a trust nobody can reach": (False, "AdmissionUnreachable"),
     "a trust with foreign users": (False, "ForeignUsers"),
     "a trust that shares its audience": (True, "CutOffShared"),
+    "a trust whose token requests are watched": (True, "Ready"),
+    "a trust without room": (False, "ShardsExhausted"),
     "a suspended trust": (False, "Suspended"),
     "an expired trust": (False, "Expired"),
     "a binding as declared": (True, "Ready"),
@@ -127,6 +134,7 @@ ANSWERS = {
     "a binding before its grant": (False, "Activating"),
     "a binding before its selection": (False, "Activating"),
     "a binding nobody can reach": (False, "AdmissionUnreachable"),
+    "a binding without room": (False, "ShardsExhausted"),
     "a binding in a spared namespace": (False, "ForeignUsers"),
     "a binding that is not alone": (True, "CutOffShared"),
     "a suspended binding": (False, "Suspended"),
@@ -136,7 +144,7 @@ ANSWERS = {
     "a binding of an expired trust": (False, "Expired"),
     "a binding with pods that are older": (True, "PodsMissing"),
 }
-STALLED = {"RuleViolated", "Invalid", "RenderFailed", "TrustNotAccepted"}
+STALLED = {"RuleViolated", "Invalid", "RenderFailed", "TrustNotAccepted", "ShardsExhausted"}
 RECONCILING = {"Activating", "AdmissionUnreachable", "TrustNotFound", "DiscoveryFailed"}
 
 

@@ -22,6 +22,7 @@ from urllib.parse import quote, urlsplit
 
 import yaml
 
+IDLE = 60.0  # seconds after which a connection is not used again: an API server ends it after 90
 CEILING = 60.0  # seconds until a poll gives up; a healthy API server needs one or two
 _WARNING = re.compile(r'299 \S+ "((?:[^"\\]|\\.)*)"')
 _COLLECTIONS = {
@@ -77,6 +78,7 @@ class PlainClient:
                 file.flush()
                 self._context.load_cert_chain(file.name)
         self._connection: http.client.HTTPSConnection | None = None
+        self._used = time.monotonic()
 
     def close(self) -> None:
         if self._connection is not None:
@@ -93,13 +95,15 @@ class PlainClient:
         groups: Sequence[str] = (),
         content_type: str = "application/json",
     ) -> Answer:
-        """One request. ``user`` and ``groups`` are impersonated."""
+        """One request; ``body`` as JSON, or as it is where it is bytes. ``user`` and ``groups`` are impersonated."""
+        if time.monotonic() - self._used > IDLE:
+            self.close()
         if self._connection is None:
             self._connection = http.client.HTTPSConnection(self._address, context=self._context, timeout=CEILING)
         connection = self._connection
         began = time.monotonic()
         try:
-            payload = None if body is None else json.dumps(body).encode()
+            payload = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
             connection.putrequest(method, path)
             for key, value in {**self._headers, "Content-Type": content_type, "Accept": "application/json"}.items():
                 connection.putheader(key, value)
@@ -111,6 +115,7 @@ class PlainClient:
             connection.endheaders(payload)
             response = connection.getresponse()
             text = response.read()
+            self._used = time.monotonic()
         except BaseException:
             self.close()
             raise

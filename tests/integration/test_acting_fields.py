@@ -258,7 +258,7 @@ def test_who_was_there_first_is_counted_and_spared_until_forced(cluster: Cluster
         own = team.run("stranger")
         until(lambda: not team.token(own).ok, "the rest is enforced")
 
-        assert status["foreignUsers"] == [{"namespace": others.ns, "pods": 2}]
+        assert status["foreignUsers"] == [{"namespace": others.ns, "pods": 2, "tokenRequests": 0}]
         assert f"{others.ns} (2)" in message
         assert others.token(first[0], [team.audience]).ok
         assert others.api.create(others.pod("stranger", **hand_made(others, team.audience)), dry_run=True).ok
@@ -266,7 +266,7 @@ def test_who_was_there_first_is_counted_and_spared_until_forced(cluster: Cluster
         assert team.change(trust, enforcement={"force": True}).ok
         until(lambda: not others.token(first[0], [team.audience]).ok, "forced")
         until(lambda: team.condition(trust)[:2] == ("True", "Ready"), "it is enforced everywhere")
-        assert team.get(trust)["status"]["foreignUsers"] == [{"namespace": others.ns, "pods": 2}]
+        assert team.get(trust)["status"]["foreignUsers"] == [{"namespace": others.ns, "pods": 2, "tokenRequests": 0}]
 
         assert team.change(trust, enforcement={"force": False}).ok
         until(lambda: others.token(first[0], [team.audience]).ok, "spared again")

@@ -19,7 +19,8 @@ from apostille.core.selection import ALLOWED_TIMEOUT, BOUND_TIMEOUT
 from apostille_testbed import Installation, control_plane
 from apostille_testbed.installation import ADMISSION, CONTROLLER
 from integration.cluster import Cluster, Json, Team, injected
-from integration.plain_client import Answer, connected, until
+from integration.command import command
+from integration.plain_client import Answer, connected, service_account, until
 
 pytestmark = pytest.mark.integration
 # What a busy machine adds to a request; the tiers' timeouts are 5 and 10 seconds.
@@ -118,7 +119,8 @@ def test_nobody_waits_for_a_controller_that_is_not_there(alive: Installation, ou
     bound = ours.api.create(late)
     refused = _answer(ours, "writer")
     ours.declare(other)
-    warned = ours.api.create(ours.binding("later", trust=f"{ours.ns}-late"), dry_run=False)
+    later = ours.binding("later", trust=f"{ours.ns}-late", delivery={"mode": "Sidecar"})
+    warned = ours.api.create(later, dry_run=False)
 
     try:
         assert (bound.code, bound.warnings) == (201, ()), "its trust is in force"
@@ -136,7 +138,7 @@ def test_nobody_waits_for_a_controller_that_is_not_there(alive: Installation, ou
         )
         assert max(answer.seconds for answer in (bound, refused, warned)) < SLACK
     finally:
-        for document in (late, ours.binding("later"), other):
+        for document in (late, later, other):
             ours.delete(document)
 
 
@@ -215,6 +217,87 @@ def test_grants_hold_as_last_written_with_nobody_there(alive: Installation, ours
     refused = ours.token(pods["stranger"])
     assert refused.code == 403
     assert "no live WorkloadBinding grants" in refused.message
+
+
+def test_what_policies_refuse_and_let_through_with_nobody_there(alive: Installation, own: Cluster, ours: Team) -> None:
+    """As last written: neither more nor less than with everybody alive."""
+    with own.team() as gone, own.team() as audited:
+        trust = gone.trust(enforcement={"mode": "Enforce"})
+        gone.declare(trust)
+        gone.until_ready(trust)
+        gone.delete(trust)
+        other = audited.trust()
+        audited.declare(other)
+        audited.until_ready(other)
+        pods = {account: ours.run(account) for account in ("reader", "stranger")}
+        own.api.ensure(service_account("kube-system", "reader"))
+        alive.kill()
+
+        def hand_made(audience: str, seconds: int = 3600) -> Json:
+            token = {"serviceAccountToken": {"path": "token", "audience": audience, "expirationSeconds": seconds}}
+            return {"volumes": [{"name": "mine", "projected": {"sources": [token]}}]}
+
+        def created(account: str, **spec: object) -> int:
+            return ours.api.create(ours.pod(account, **spec), dry_run=True).code
+
+        refused = {
+            "a token for a stranger": ours.token(pods["stranger"]).code,
+            "a token beside another audience": ours.token(pods["reader"], [ours.audience, "https://x.example"]).code,
+            "a token that is bound to no pod": ours.token(None, account="reader").code,
+            "a token longer than is granted": ours.token(pods["reader"], seconds=3601).code,
+            "a hand-made volume of a stranger": created("stranger", **hand_made(ours.audience)),
+            "a volume for an audience whose trust is gone": created("stranger", **hand_made(gone.audience)),
+        }
+        passed = {
+            "a token for the bound": ours.token(pods["reader"]).code,
+            "a token for another audience": ours.token(pods["stranger"], ["https://x.example"]).code,
+            "a token for an audited audience": ours.token(pods["stranger"], [audited.audience]).code,
+            "an ordinary pod": created("stranger"),
+            "a volume for an audited audience": created("stranger", **hand_made(audited.audience)),
+            "a pod of the system": own.api.create(
+                {**ours.pod("reader", **hand_made(ours.audience)), "metadata": {
+                    "name": "x", "namespace": "kube-system",
+                }}, dry_run=True,
+            ).code,
+        }  # fmt: skip
+
+        assert refused == dict.fromkeys(refused, 403)
+        assert passed == dict.fromkeys(passed, 201)
+
+
+def test_the_glass_is_broken_with_every_process_dead(alive: Installation, own: Cluster) -> None:
+    """docs/runbooks/break-glass.md, step by step; whoever comes back afterwards keeps to it."""
+    with own.team() as team:
+        trust, binding = team.trust(enforcement={"mode": "Enforce"}), team.binding(delivery={"mode": "Sidecar"})
+        team.declare(trust, binding, kept := team.binding("kept", "writer"))
+        team.in_force()
+        pods = {account: team.run(account) for account in ("reader", "writer")}
+        alive.kill()
+        words = ("revoke", "binding", "s3-reader", "-n", team.ns, "--yes")
+        plain = command(alive.control_plane.kubeconfig, *words)
+        assert plain.code == 1
+        assert "kinds.apostille.dev" in plain.stderr, "nobody is there to judge the suspension"
+        assert team.token(pods["reader"]).ok
+
+        done = command(alive.control_plane.kubeconfig, *words, "--break-glass")
+
+        assert (done.code, done.stderr) == (0, "")
+        assert f"pod {team.ns}/{pods['reader']['metadata']['name']}: told to drop its credential" in done.stdout
+        until(lambda: not team.token(pods["reader"]).ok, "its tokens are cut off")
+        assert "[APO501]" in team.token(pods["reader"]).message
+        assert team.token(pods["writer"]).ok, "nobody else's are"
+        plan = json.loads(team.get(pods["reader"])["metadata"]["annotations"]["apostille.dev/plan"])
+        assert "ended" in json.dumps(plan)
+        assert team.get(binding)["spec"]["suspended"] is True
+
+        alive.start_admission()
+        alive.start_controller()
+        team.until_ready(binding, "Suspended")
+        team.until_ready(kept)
+        until(alive.judges, "declarations are judged again", 0.1)
+        assert not team.token(pods["reader"]).ok
+        assert team.change(binding, suspended=False).ok
+        until(lambda: team.token(pods["reader"]).ok, "it goes on once somebody says so")
 
 
 def test_what_is_no_review_is_refused(alive: Installation) -> None:

@@ -10,9 +10,11 @@ from typing import Any
 
 import pytest
 
+from apostille.core.conflicts import conflicts
 from apostille.core.grants import Protection, policies
 from apostille.core.judge import Context, judge_binding, judge_trust
 from apostille.kinds.federation_trust import FederationTrust
+from apostille.kinds.workload_binding import WorkloadBinding
 from apostille.model.finding import Finding, Rule
 from apostille.model.identity import Issuer
 from apostille.model.names import DOCS
@@ -91,6 +93,10 @@ def target(guilty: str, innocent: str) -> Case:
     )
 
 
+def _including(container: str, name: str = "a") -> WorkloadBinding:
+    return binding(name, delivery={"containers": {"include": [container]}})
+
+
 READER = role("payments-reader")
 CASES: dict[str, list[Case]] = {
     "APO101": [audience("", "x"), audience(" ", "x")],
@@ -130,6 +136,18 @@ CASES: dict[str, list[Case]] = {
     "APO301": [seconds(901, 900, ceiling=900)],
     "APO302": [seconds(3601, 3600)],
     "APO303": [seconds(3607, 3606)],
+    "APO402": [
+        Case(
+            "spec.subject.serviceAccountNames[0]",
+            lambda: conflicts((binding("a"), trust()), [(binding("b"), trust())]),
+            lambda: conflicts((binding("a"), trust()), [(binding("b", suspended=True), trust())]),
+        ),
+        Case(
+            "spec.subject.serviceAccountNames[0]",
+            lambda: conflicts((_including("app"), trust()), [(binding("b"), trust())]),
+            lambda: conflicts((_including("app"), trust()), [(_including("job", "b"), trust())]),
+        ),
+    ],
     "APO401": [
         account("stranger", "reader"),
         target(role("unlisted"), READER),
@@ -157,6 +175,8 @@ for module in sorted(path.stem for path in Path(__file__).parent.glob("*_cases.p
     brought = importlib.import_module(f"rules.{module}").CASES
     CASES.update({rule: [Case(*case)] for rule, case in brought.items()})
 
+# Judged by the admission server with what it reads: the case is in tests/admission/test_validate.py.
+READ_THERE = {"APO204"}
 # Judged by the API server: the cases are requests to a real one, in tests/integration/test_policies.py.
 REFUSED_THERE = [
     *(message for *_, message in in_the_api_server.REFUSED_TOKENS.values()),
@@ -189,7 +209,7 @@ def test_a_rule_of_the_policies_is_told_with_its_id(rule: Rule) -> None:
 
 def test_every_rule_has_a_case() -> None:
     shown = {message[-7:-1] for message in REFUSED_THERE}
-    assert set(RULES) == set(CASES) | shown
+    assert set(RULES) == set(CASES) | shown | READ_THERE
 
 
 def test_the_policies_know_no_rule_that_the_catalogue_does_not() -> None:

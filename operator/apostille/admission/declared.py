@@ -9,18 +9,24 @@ from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
+from apostille.core.desired import grants_of
+from apostille.core.grants import Protection
+from apostille.core.guard import Guard
 from apostille.core.judge import Context, judge_trust
 from apostille.core.phase import trust_phase
 from apostille.core.resolve import ResolvedBinding, ResolvedTrust, resolve_binding
+from apostille.core.tightening import Tightening, tightening
 from apostille.kinds import decode
 from apostille.kinds.federation_trust import FederationTrust
 from apostille.kinds.workload_binding import WorkloadBinding
-from apostille.kube.client import BINDINGS, TRUSTS, ApiError, Client
+from apostille.kube.client import BINDINGS, NAMESPACES, SERVICE_ACCOUNTS, TRUSTS, ApiError, Client
 from apostille.kube.issuer import IssuerUnknown, discover
 from apostille.kube.reflector import Key, Reflector
 from apostille.model.finding import Finding
 from apostille.model.identity import Issuer, ServiceAccount
+from apostille.model.names import RULES_ANNOTATION
 from apostille.rules.addresses import AddressPolicy
+from apostille.rules.modes import Modes
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -35,10 +41,19 @@ class Declared:
     """Trusts, bindings and the issuer. A pod costs as much as it has bindings, not as much as there are."""
 
     def __init__(
-        self, client: Client, own_namespace: str, service_account: str, addresses: AddressPolicy | None = None
+        self,
+        client: Client,
+        own_namespace: str,
+        service_account: str,
+        addresses: AddressPolicy | None = None,
+        modes: Modes | None = None,
     ) -> None:
         self._client, self.own_namespace, self._service_account = client, own_namespace, service_account
-        self._addresses = addresses or AddressPolicy()
+        self._addresses, self._modes = addresses or AddressPolicy(), modes or Modes()
+        self._tightened: dict[str, Modes] = {}
+        self.namespaces: Reflector[Tightening] = Reflector(
+            client, NAMESPACES.path(), tightening, self._namespace_changed
+        )
         self.trusts: Reflector[FederationTrust] = Reflector(
             client, TRUSTS.path(), readable(decode.federation_trust), self._trust_changed
         )
@@ -56,22 +71,24 @@ class Declared:
         async with asyncio.TaskGroup() as group:
             group.create_task(self.trusts.run())
             group.create_task(self.bindings.run())
+            group.create_task(self.namespaces.run())
             group.create_task(self._follow_issuer())
 
     @property
     def ready(self) -> bool:
-        """Whether answers can be trusted: both copies are complete and the issuer is known."""
-        return self.trusts.synced.is_set() and self.bindings.synced.is_set() and self.issuer is not None
+        """Whether answers can be trusted: the copies are complete and the issuer is known."""
+        copies = (self.trusts, self.bindings, self.namespaces)
+        return all(copy.synced.is_set() for copy in copies) and self.issuer is not None
 
     @property
     def silence(self) -> float:
         """Seconds since the API server was last heard, by the copy that heard it least."""
-        return max(self.trusts.silence, self.bindings.silence)
+        return max(self.trusts.silence, self.bindings.silence, self.namespaces.silence)
 
     @property
     def context(self) -> Context:
         """For the rules."""
-        return Context(self.issuer, self.own_namespace, self._addresses)
+        return Context(self.issuer, self.own_namespace, self._addresses, self._modes, self._tightened)
 
     def admitted(self, namespace: str) -> None:
         """A binding of this namespace was just admitted: until the copies know it, its pods are judged by reads."""
@@ -89,8 +106,7 @@ class Declared:
         known = list(self._of_account.get(account, {}).values())
         if settled and (live := self._live(known, {})):
             return live
-        raw, _ = await self._client.list_all(BINDINGS.path(namespace=account.namespace))
-        read = [binding for item in raw if (binding := readable(decode.workload_binding)(item)) is not None]
+        read = await self.read_bindings(account.namespace)
         mine = [binding for binding in read if account in binding.service_accounts]
         live = self._live(mine, {})
         if len(live) == len(mine):
@@ -99,6 +115,45 @@ class Declared:
         named = {binding.spec.trust_ref.name for binding in mine}
         fresh = [trust for name in sorted(named) if (trust := await self.read_trust(name)) is not None]
         return self._live(mine, {trust.name: trust for trust in fresh})
+
+    def misunderstood(self, namespace: str) -> list[str]:
+        """Warnings on what a namespace says about the rules and nobody understands."""
+        said = self.namespaces.get("", namespace)
+        return [
+            f"metadata.annotations[{RULES_ANNOTATION}] of namespace {namespace}: {wrong}"
+            for wrong in (said.wrong if said is not None else ())
+        ]
+
+    def guard(self, bound: Iterable[ResolvedBinding]) -> Guard:
+        """What policies say, to their users, to the service account of these live bindings: not what Audit records."""
+        protections: dict[str, Protection] = {}
+        for trust in self.trusts:
+            if trust.spec.enforcement.mode == "Audit":
+                continue
+            users = [] if trust.spec.enforcement.force else trust.raw_status.get("foreignUsers") or []
+            spared = {str(user["namespace"]) for user in users}
+            if (known := protections.get(trust.audience)) is not None:
+                spared |= set(known.spared)
+            protections[trust.audience] = Protection(trust.audience, trust.spec.enforcement.mode, tuple(sorted(spared)))
+        grants = [grant for resolved in bound for grant in grants_of(resolved)]
+        return Guard.of(protections.values(), grants, self.own_namespace)
+
+    async def missing(self, accounts: Iterable[ServiceAccount]) -> list[ServiceAccount]:
+        """Those that do not exist, read from the API server. Raises ApiError."""
+        found = []
+        for account in accounts:
+            try:
+                await self._client.get(SERVICE_ACCOUNTS.path(account.name, namespace=account.namespace))
+            except ApiError as error:
+                if error.code != 404:
+                    raise
+                found.append(account)
+        return found
+
+    async def read_bindings(self, namespace: str) -> list[WorkloadBinding]:
+        """All bindings of a namespace, read from the API server. Raises ApiError."""
+        raw, _ = await self._client.list_all(BINDINGS.path(namespace=namespace))
+        return [binding for item in raw if (binding := readable(decode.workload_binding)(item)) is not None]
 
     async def read_trusts(self) -> list[FederationTrust]:
         """All trusts, read from the API server. Raises ApiError."""
@@ -152,6 +207,12 @@ class Declared:
             self._of_account, key, after,
             before.service_accounts if before is not None else [], after.service_accounts if after is not None else [],
         )  # fmt: skip
+
+    def _namespace_changed(self, key: Key, before: Tightening | None, after: Tightening | None) -> None:
+        # Replaced, not changed: contexts are compared.
+        self._tightened = {name: modes for name, modes in self._tightened.items() if name != key[1]}
+        if after is not None:
+            self._tightened[key[1]] = after.modes
 
     async def _follow_issuer(self) -> None:
         while True:

@@ -15,7 +15,9 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from apostille.admission.certificates import Serving, Source
 from apostille.admission.declared import Declared
+from apostille.admission.early import Early
 from apostille.admission.mutate import Mutate
+from apostille.admission.observe import Observe
 from apostille.admission.review import BadReview, answer, patience, request_of
 from apostille.admission.validate import Validate
 from apostille.admission.waiting import Waiting
@@ -24,6 +26,7 @@ from apostille.core.settings import InjectionSettings
 from apostille.kube.client import ApiError, Client
 from apostille.kube.connection import Connection
 from apostille.rules.addresses import AddressPolicy
+from apostille.rules.modes import Modes
 from apostille.telemetry import metrics
 from apostille.telemetry.health import listen
 
@@ -44,12 +47,16 @@ NO_CERTIFICATE = "waiting for a certificate: the controller keeps it in the Secr
 class Server:
     """Requests in, answers out; stateless but for the local copies."""
 
-    def __init__(self, declared: Declared, waiting: Waiting, settings: InjectionSettings, serving: Serving) -> None:
+    def __init__(
+        self, declared: Declared, waiting: Waiting, observe: Handler, settings: InjectionSettings, serving: Serving
+    ) -> None:
         self._declared, self._serving = declared, serving
         self._stopping = False
         self._handlers: dict[str, Handler] = {
             "mutate": Mutate(declared, waiting, settings),
             "validate": Validate(declared, waiting),
+            "observe": observe,
+            "early": Early(declared, settings),
         }
 
     def application(self) -> web.Application:
@@ -58,6 +65,8 @@ class Server:
         application.router.add_post("/mutate", self._review("mutate"))
         application.router.add_post("/mutate/allowed", self._review("mutate"))
         application.router.add_post("/validate", self._review("validate"))
+        application.router.add_post("/observe", self._review("observe"))
+        application.router.add_post("/validate/pods", self._review("early"))
         application.router.add_post("/probe/{configuration}/{digest}", self._probe)
         application.router.add_get("/livez", self._livez)
         application.router.add_get("/readyz", self._readyz)
@@ -175,6 +184,7 @@ async def serve(
     certificate: Source,
     lame_duck: float,
     addresses: AddressPolicy | None = None,
+    modes: Modes | None = None,
 ) -> None:
     """Runs until SIGTERM: then not ready, serving on for ``lame_duck`` seconds, then drained."""
     stop = asyncio.Event()
@@ -182,11 +192,12 @@ async def serve(
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     async with Client(connection) as client:
-        declared = Declared(client, own_namespace, service_account, addresses)
-        serving = Serving()
-        server = Server(declared, Waiting(client, declared), settings, serving)
+        declared = Declared(client, own_namespace, service_account, addresses, modes)
+        observe, serving = Observe(client, declared), Serving()
+        server = Server(declared, Waiting(client, declared), observe, settings, serving)
         certificate.begin(serving, client)
-        tasks = [asyncio.create_task(declared.run()), asyncio.create_task(certificate.follow())]
+        running = (declared.run(), observe.run(), certificate.follow())
+        tasks = [asyncio.create_task(one) for one in running]
         await certificate.there(serving)
         runner = web.AppRunner(server.application(), access_log=None, keepalive_timeout=KEEPALIVE_SECONDS)
         await runner.setup()

@@ -8,12 +8,15 @@ from typing import Any
 from apostille.admission.declared import Declared
 from apostille.admission.review import answer, as_warning
 from apostille.admission.waiting import NotDone, Waiting
+from apostille.core.conflicts import conflicts
 from apostille.core.judge import judge_binding, judge_trust
 from apostille.kinds import decode
 from apostille.kinds.federation_trust import FederationTrust
 from apostille.kinds.workload_binding import WorkloadBinding
 from apostille.model.finding import Finding, refusals, warnings
 from apostille.model.names import BINDING_KIND, TRUST_KIND
+from apostille.rules import catalogue
+from apostille.rules.checks import first_of_each
 
 
 class Validate:
@@ -45,25 +48,60 @@ class Validate:
         name = binding.spec.trust_ref.name
         trust = await self._declared.read_trust(name)
         findings = judge_binding(binding, trust, self._declared.context)
+        if trust is not None and not refusals(findings):
+            findings += await self._conflicts(binding, trust)
         if refusals(findings):
             return _verdict(request, findings)
+        if refusals(missing := await self._missing(binding)):
+            return _verdict(request, missing)
+        findings += missing
         self._declared.admitted(binding.namespace)
+        notes = self._declared.misunderstood(binding.namespace)
         if trust is None:
             return _verdict(request, findings, [
+                *notes,
                 f"spec.trustRef.name: there is no FederationTrust {name} yet; the binding waits for it, and pods "
                 "created before it is there have no identity",
             ])  # fmt: skip
         if request.get("dryRun"):
-            return _verdict(request, findings)
+            return _verdict(request, findings, notes)
         try:
             # So that the pod that comes next in the same `kubectl apply` is not missed.
             await self._waiting.for_trust(trust, deadline)
         except NotDone as reason:
             return _verdict(request, findings, [
+                *notes,
                 f"spec.trustRef.name: FederationTrust {name} is not in force yet; {reason}; pods created before it is "
                 f"have no identity: kubectl get wbind -n {binding.namespace}",
             ])  # fmt: skip
-        return _verdict(request, findings)
+        return _verdict(request, findings, notes)
+
+    async def _conflicts(self, binding: WorkloadBinding, trust: FederationTrust) -> list[Finding]:
+        """With what is declared beside it; read, since the other one may be a line further up in the same file."""
+        others = [
+            (other, its)
+            for other in await self._declared.read_bindings(binding.namespace)
+            if set(other.spec.subject.service_account_names) & set(binding.spec.subject.service_account_names)
+            and (its := trust if other.spec.trust_ref == binding.spec.trust_ref else self._trust_of(other)) is not None
+        ]
+        found = first_of_each(conflicts((binding, trust), others))
+        return self._declared.context.modes_in(binding.namespace).applied(found)
+
+    def _trust_of(self, binding: WorkloadBinding) -> FederationTrust | None:
+        return self._declared.trusts.get("", binding.spec.trust_ref.name)
+
+    async def _missing(self, binding: WorkloadBinding) -> list[Finding]:
+        """X-SUB-MISSING."""
+        missing = await self._declared.missing(binding.service_accounts)
+        names = binding.spec.subject.service_account_names
+        found = [
+            catalogue.SUB_MISSING.at(
+                f"spec.subject.serviceAccountNames[{names.index(account.name)}]",
+                f"there is no service account {account.name} in namespace {account.namespace}",
+            )
+            for account in missing
+        ]
+        return self._declared.context.modes_in(binding.namespace).applied(found)
 
 
 def _verdict(request: Mapping[str, Any], findings: Sequence[Finding], extra: Sequence[str] = ()) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from apostille.cli.controller import address_policy, process_arguments
+from apostille.cli.controller import address_policy, process_arguments, rule_modes
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -55,6 +55,7 @@ def run(options: argparse.Namespace) -> int:
             certificate=Files(options.certificate, options.key) if options.certificate else Secret(options.namespace),
             lame_duck=options.lame_duck,
             addresses=address_policy(options),
+            modes=rule_modes(options),
         )
     )
     return 0

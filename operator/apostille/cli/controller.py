@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from apostille.core.settings import CertificateSettings
     from apostille.rules.addresses import AddressPolicy
+    from apostille.rules.modes import Modes
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -53,6 +54,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         default="",
         help="under which it leads, such as the pod's name; no two that run may have the same (default: random)",
     )
+    parser.add_argument(
+        "--shards",
+        type=int,
+        default=16,
+        help="how many objects of a kind it may write, as far as its rights reach (default: %(default)s)",
+    )
     parser.add_argument("--metrics-host", default="::", help="address of /livez, /readyz, /metrics (default: all)")
     parser.add_argument("--metrics-port", type=int, default=8080, help="their port (default: %(default)s)")
 
@@ -71,6 +78,13 @@ def process_arguments(parser: argparse.ArgumentParser, *, service_account: str) 
         default=[],
         help="where a self-hosted relying party may be: a name, *.DOMAIN or a network; default: anywhere that is not "
         "link-local, a metadata service, this cluster's API server or loopback",
+    )
+    parser.add_argument(
+        "--rule",
+        metavar="ID=MODE",
+        action="append",
+        default=[],
+        help="loosen or tighten a rule: off, warn or deny, as far as its page allows; repeatable",
     )
     parser.add_argument(
         "--allow-loopback", action="store_true", help="relying parties may be on loopback; for tests on one machine"
@@ -113,6 +127,17 @@ def certificate_settings(options: argparse.Namespace) -> CertificateSettings:
     )
 
 
+def rule_modes(options: argparse.Namespace) -> Modes:
+    """Exits with a message when a rule or its mode is not possible."""
+    from apostille.parties.registry import catalogue
+    from apostille.rules.modes import Modes
+
+    try:
+        return Modes.of(options.rule, catalogue())
+    except ValueError as error:
+        raise SystemExit(f"apostille: --rule: {error}") from None
+
+
 def run(options: argparse.Namespace) -> int:
     """Until SIGTERM; 1 when it does not lead any more."""
     import asyncio
@@ -132,6 +157,8 @@ def run(options: argparse.Namespace) -> int:
         own_namespace=options.namespace,
         client_config=client_config,
         addresses=address_policy(options),
+        modes=rule_modes(options),
+        shards=options.shards,
         ca_bundle=base64.b64encode(options.ca_bundle.read_bytes()).decode() if options.ca_bundle else "",
     )
     return asyncio.run(

@@ -21,6 +21,8 @@ COMMANDS = {
     "plan": "Says what a change in Git does: who gains, who loses, what relying parties must hold then.",
     "rules": "Lists the catalogue's rules, or says everything about one.",
     "render": "Prints the trust configuration that a relying party must hold, as the controller renders it.",
+    "release": "Opens an audience again that stayed protected after its trust, or lists which do.",
+    "revoke": "Ends a binding, or a trust with all of its bindings: no token is granted any more.",
     "controller": "Runs the controller: statuses, webhook selection, policies, rendered access. One of several leads.",
     "admission": "Serves the admission webhooks: injection into pods, judgement of trusts and bindings. Stateless; run "
     "several.",

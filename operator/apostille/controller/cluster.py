@@ -17,9 +17,11 @@ from typing import Any, TypeVar
 from apostille.controller.generated import Generated
 from apostille.controller.prober import Prober
 from apostille.controller.state import State
-from apostille.core import grants, selection
+from apostille.core import grants, selection, workloads
 from apostille.core.desired import Desired
+from apostille.core.room import fitting
 from apostille.core.settings import ClusterSettings
+from apostille.core.tombstones import config_map_data
 from apostille.kube.client import CLUSTER_ROLES, ApiError, Client
 from apostille.model import names
 from apostille.model.identity import ServiceAccount
@@ -30,6 +32,7 @@ C = TypeVar("C")
 MANAGER = "apostille/cluster"
 RESYNC_SECONDS, UNREACHABLE_RETRY = 60.0, 2.0
 MUTATING, VALIDATING = "MutatingWebhookConfiguration", "ValidatingWebhookConfiguration"
+CONFIG_MAP = "ConfigMap"
 POLICY, POLICY_BINDING = "ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"
 
 Document = Mapping[str, Any]
@@ -46,6 +49,7 @@ class Documents:
     kinds: Document
     policies: Sequence[Document]
     configurations: Sequence[Document]
+    early: Sequence[Document]
 
 
 class ClusterReconciler:
@@ -67,18 +71,26 @@ class ClusterReconciler:
     ) -> None:
         self._client, self._generated, self._prober, self._state = client, generated, prober, state
         self._settings, self._tell, self._bundle = settings, tell, bundle
+        self._no_room = ""
         self._documents: tuple[Desired, frozenset[ServiceAccount], Mapping[str, Any], str, Documents] | None = None
 
     async def reconcile(self) -> float | None:
         """Returns seconds until the next look. Raises ApiError, AnchorGone."""
-        owner = await self.anchor()
-        want, bundle = self._state.desired(), self._bundle()
+        owner, bundle = await self.anchor(), self._bundle()
+        written = self._generated.get(CONFIG_MAP, names.AUDIENCES) or {}
+        self._state.settle(written.get("data") or {})
+        want, no_room = fitting(self._state.desired(), self._present(), self._settings.shards)
+        if no_room and no_room != self._no_room:
+            log.error("no room", extra={"reason": no_room})
+        self._no_room = no_room
         bound = await self._may_bind(want.bound)
         documents = self._made(want, bound, owner, bundle)
         write, remove_others = self._generated.write, self._generated.remove_others
         if bundle:
             await write(documents.kinds, MANAGER)
-        await remove_others(VALIDATING, {names.KINDS_WEBHOOKS})
+        if written or self._state.records:
+            # Ahead of the first policy that says so.
+            await write(self._record(owner), MANAGER)
         for document in self._in_order(documents.policies, grants.span, _overlap):
             await write(document, MANAGER)
         for kind in (POLICY_BINDING, POLICY):
@@ -91,10 +103,35 @@ class ClusterReconciler:
         for document in self._in_order(documents.configurations, _pairs, _shared):
             await write(document, MANAGER)
         await remove_others(MUTATING, {_name(document) for document in documents.configurations})
-        self._prober.expect(documents.policies, want, documents.configurations, documents.kinds)
+        # Nothing rests on these.
+        for document in documents.early:
+            await write(document, MANAGER)
+        await remove_others(VALIDATING, {_name(document) for document in (documents.kinds, *documents.early)})
+        self._prober.expect(documents.policies, want, documents.configurations, documents.kinds, no_room)
         due = RESYNC_SECONDS if bound == want.bound else UNREACHABLE_RETRY
         change = self._state.view().next_change
         return due if change is None else min(due, max(0.0, change.timestamp() - time.time()) + 0.05)
+
+    def _record(self, owner: Mapping[str, Any]) -> Document:
+        """Which audiences are enforced; it outlives their trusts."""
+        metadata = selection.metadata(names.AUDIENCES, replace(self._settings, owner=owner))
+        return {
+            "apiVersion": "v1",
+            "kind": CONFIG_MAP,
+            "metadata": {**metadata, "namespace": self._settings.own_namespace},
+            "data": config_map_data(self._state.records.values()),
+        }
+
+    def _present(self) -> Desired:
+        """What is in the cluster, whoever wrote it."""
+        policies = [self._generated.get(POLICY, name) for name in self._generated.names(POLICY)]
+        selections = [self._generated.get(MUTATING, name) for name in self._generated.names(MUTATING)]
+        pairs = [selection.selected(raw) for raw in selections if raw is not None]
+        return Desired(
+            bound=frozenset().union(*(bound for bound, _ in pairs)),
+            allowed=frozenset().union(*(allowed for _, allowed in pairs)),
+            grants=frozenset(grant for raw in policies if raw is not None for grant in grants.granted(raw)),
+        )
 
     async def _may_bind(self, wanted: frozenset[ServiceAccount]) -> frozenset[ServiceAccount]:
         """What is bound in the cluster, whoever wrote it, stays bound while the endpoint is not seen."""
@@ -114,6 +151,10 @@ class ClusterReconciler:
             kinds=selection.kinds_webhooks(settings),
             policies=grants.policies(want.protections, want.grants, settings),
             configurations=selection.selection(bound, want.allowed, settings),
+            early=[
+                *workloads.audience_webhooks([p.audience for p in want.protections], want.observed, settings),
+                *workloads.workload_webhooks(bound, settings),
+            ],
         )
         self._documents = (want, bound, owner, bundle, documents)
         return documents

@@ -46,6 +46,7 @@ class Prober:
         self._seen: dict[str, Desired] = {}
         self._kinds: set[str] = set()
         self._granted: frozenset[str] = frozenset()
+        self._no_room = ""
         self._names = grants.probe_names([])
         self._heard: set[str] = set()
         self._expected: frozenset[str] = frozenset()
@@ -55,9 +56,15 @@ class Prober:
         """Set once it is known what is in force, or that it cannot be found out for now."""
 
     def expect(
-        self, policies: Sequence[Document], want: Desired, configurations: Sequence[Document], kinds: Document
+        self,
+        policies: Sequence[Document],
+        want: Desired,
+        configurations: Sequence[Document],
+        kinds: Document,
+        no_room: str = "",
     ) -> None:
-        """These have been written; ``want`` is what the policies say."""
+        """These have been written; ``want`` is what the policies say, ``no_room`` why that is not all."""
+        self._no_room = no_room
         granted = grants.expected_warnings(policies)
         _note(self._policies, granted, want)
         # Shards that there were before are asked about too, until the process ends: they must not answer any more.
@@ -150,6 +157,7 @@ class Prober:
                 selection=before.selection if selected == before.selection else selected,
                 policies=before.policies if policies is None else policies,
                 reachable=bool(heard & own),
+                no_room=self._no_room,
             )
         )
 

@@ -8,15 +8,18 @@ import logging
 import signal
 import socket
 import uuid
+from collections.abc import Callable
 from typing import Any
 
 from apostille.controller.bindings import BindingReconciler
 from apostille.controller.certificates import Certificates
 from apostille.controller.cluster import AnchorGone, ClusterReconciler
+from apostille.controller.csi import claimed, requested
 from apostille.controller.declared import Declared
 from apostille.controller.followers import Followers
 from apostille.controller.generated import Generated
 from apostille.controller.instances import Instances
+from apostille.controller.observed import noted
 from apostille.controller.prober import Prober
 from apostille.controller.queue import Queue
 from apostille.controller.state import State, View
@@ -24,16 +27,27 @@ from apostille.controller.trusts import CONFIG_MAP, TrustReconciler
 from apostille.controller.writer import StatusWriter
 from apostille.core.desired import InForce
 from apostille.core.judge import allowed_pairs
+from apostille.core.observed import TokenRequest
 from apostille.core.pods import PodFacts, facts
 from apostille.core.settings import CertificateSettings, ClusterSettings
-from apostille.kube.client import BINDINGS, PODS, TRUSTS, Client
+from apostille.core.tightening import Tightening, tightening
+from apostille.kube.client import (
+    BINDINGS,
+    CONFIG_MAPS,
+    CSI_DRIVERS,
+    NAMESPACES,
+    PERSISTENT_VOLUMES,
+    PODS,
+    TRUSTS,
+    Client,
+)
 from apostille.kube.connection import Connection
 from apostille.kube.issuer import IssuerUnknown, discover
 from apostille.kube.lease import Lease, LeaseLost
 from apostille.kube.recorder import Recorder
 from apostille.kube.reflector import Key, Reflector
 from apostille.model.identity import ServiceAccount
-from apostille.model.names import ACCESS_PREFIX, CONTROLLER_LEASE, TRUST_PLURAL
+from apostille.model.names import ACCESS_PREFIX, AUDIENCES, CONTROLLER_LEASE, OBSERVED_LABEL, TRUST_PLURAL
 from apostille.telemetry import health, metrics
 
 log = logging.getLogger(__name__)
@@ -68,10 +82,31 @@ class Controller:
     ) -> None:
         self._client, self._lease, self._service_account = client, lease, service_account
         self._own_namespace, self._ca_bundle = settings.own_namespace, settings.ca_bundle
-        self.state = State(settings.own_namespace, settings.addresses)
+        self.state = State(settings.own_namespace, settings.addresses, settings.modes)
         self._pods: Reflector[PodFacts] = Reflector(
             client, PODS.path(), facts, self._pod_changed, listed=self._found_again
         )
+        csi = self.state.csi
+        self._namespaces: Reflector[Tightening] = Reflector(
+            client, NAMESPACES.path(), tightening, self._namespace_changed
+        )
+        self._drivers: Reflector[tuple[str, ...]] = Reflector(
+            client, CSI_DRIVERS.path(), requested, lambda key, _, now: self._users_changed(csi.set_driver, key[1], now)
+        )
+        self._volumes: Reflector[tuple[str, Key]] = Reflector(
+            client,
+            PERSISTENT_VOLUMES.path(),
+            claimed,
+            lambda key, _, now: self._users_changed(csi.set_volume, key[1], now),
+        )
+        self._observed: Reflector[frozenset[TokenRequest]] = Reflector(
+            client,
+            CONFIG_MAPS.path(namespace=settings.own_namespace),
+            noted,
+            lambda _, before, now: self._users_changed(lambda _, now: self.state.observed.take(now), "", now),
+            selector=OBSERVED_LABEL,
+        )
+        self._copies = (self._pods, self._namespaces, self._drivers, self._volumes, self._observed)
         self._declared = Declared(connection, client, self.state, self._declared_changed, self._declared_touched)
         self._generated = Generated(client, settings.own_namespace, self._generated_changed)
         self._prober = Prober(client, self.state, settings.own_namespace, self._in_force_changed)
@@ -108,7 +143,8 @@ class Controller:
         metrics.LEADER.set(1)
         async with asyncio.TaskGroup() as group:
             group.create_task(self._lease.hold())
-            group.create_task(self._pods.run())
+            for copy in self._copies:
+                group.create_task(copy.run())
             group.create_task(self._generated.run())
             group.create_task(self._follow_issuer())
             group.create_task(self._declared.run())
@@ -116,7 +152,8 @@ class Controller:
                 group.create_task(self._certificates.run())
             # Nothing is decided before everything is known: a half of it looks like the other half's end.
             await self._declared.listed.wait()
-            await self._pods.synced.wait()
+            for copy in self._copies:
+                await copy.synced.wait()
             await self._generated.synced()
             await self._issuer_tried.wait()
             self._working = True
@@ -132,7 +169,7 @@ class Controller:
         if not self._lease.held:
             silence = asyncio.get_running_loop().time() - self._lease.heard
         else:
-            silence = max(self._pods.silence, self._generated.silence, self._declared.silence)
+            silence = max(copy.silence for copy in (*self._copies, self._generated, self._declared))
         return f"nothing heard from the API server for {silence:.0f} seconds" if silence > MAX_SILENCE else ""
 
     def ready(self) -> str:
@@ -268,10 +305,24 @@ class Controller:
             if binding.spec.trust_ref.name in named or not accounts.isdisjoint(binding.service_accounts):
                 self._status_queue.add(("binding", *key))
 
+    def _namespace_changed(self, key: Key, before: Tightening | None, after: Tightening | None) -> None:
+        self.state.set_tightened(key[1], after)
+        if self._working:
+            self._cluster_queue.add(CLUSTER)
+
+    def _users_changed(self, take: Callable[[str, Any], object], name: str, now: Any) -> None:
+        """Of audiences, other than by pods that project tokens: rare, so that every trust is looked at."""
+        before = (self.state.csi.version, self.state.observed.version)
+        take(name, now)
+        if self._working and before != (self.state.csi.version, self.state.observed.version):
+            self._cluster_queue.add_later(CLUSTER, POD_SECONDS)
+            for trust in self.state.trusts:
+                self._status_queue.add_later(("trust", "", trust), POD_SECONDS)
+
     def _generated_changed(self, kind: str, name: str) -> None:
         if not self._working:
             return
-        if kind != CONFIG_MAP:
+        if kind != CONFIG_MAP or name == AUDIENCES:
             self._cluster_queue.add(CLUSTER)
         elif name.startswith(ACCESS_PREFIX):
             self._status_queue.add(("trust", "", name.removeprefix(ACCESS_PREFIX)))
@@ -296,6 +347,7 @@ class Controller:
             self._pod_queue.add_later(("pods", after.account.namespace, after.account.name), POD_SECONDS)
         if foreign != self.state.pods.foreign_version:
             audiences = {audience for pod in pods for audience in pod.audiences}
+            audiences |= {audience for pod in pods for audience in self.state.csi.audiences_of(pod)}
             for trust in self.state.trusts.values():
                 if trust.audience in audiences:
                     self._status_queue.add_later(("trust", "", trust.name), POD_SECONDS)

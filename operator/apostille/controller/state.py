@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
+from apostille.controller.csi import CSI
+from apostille.controller.observed import Observed
 from apostille.controller.pod_index import PodIndex
 from apostille.core.desired import Desired, InForce, desired
 from apostille.core.grants import Grant, Protection
 from apostille.core.judge import Context
 from apostille.core.pods import foreign_users
 from apostille.core.resolve import ResolvedBinding, World, resolve
+from apostille.core.tightening import Tightening
+from apostille.core.tombstones import Enforced, Record, settled, tombstones
+from apostille.core.tombstones import read as tombstone_records
 from apostille.kinds import decode
 from apostille.kinds.federation_trust import FederationTrust
 from apostille.kinds.workload_binding import WorkloadBinding
@@ -20,6 +26,9 @@ from apostille.model.identity import Issuer, ServiceAccount
 from apostille.model.names import BINDING_KIND, SYSTEM_NAMESPACES, TRUST_KIND, TRUST_PLURAL
 from apostille.rules import checks
 from apostille.rules.addresses import AddressPolicy
+from apostille.rules.modes import Modes
+
+log = logging.getLogger(__name__)
 
 Key = tuple[str, str]
 
@@ -43,10 +52,15 @@ class View:
 class State:
     """Changed by events only, read by reconcilers. The view is worked out anew when something changed or time has."""
 
-    def __init__(self, own_namespace: str, addresses: AddressPolicy | None = None) -> None:
+    def __init__(self, own_namespace: str, addresses: AddressPolicy | None = None, modes: Modes | None = None) -> None:
         self.own_namespace = own_namespace
-        self._addresses = addresses or AddressPolicy()
+        self._addresses, self._modes = addresses or AddressPolicy(), modes or Modes()
+        self._tightened: dict[str, Modes] = {}
         self.pods = PodIndex()
+        self.csi = CSI()
+        self.observed = Observed()
+        self.records: Mapping[str, Record] = {}
+        """Enforced audiences, those of trusts that are gone included."""
         self.trusts: dict[str, FederationTrust] = {}
         self.bindings: dict[Key, WorkloadBinding] = {}
         self.unreadable: dict[tuple[str, str, str], decode.Unreadable] = {}
@@ -59,12 +73,13 @@ class State:
         self._grants: dict[ServiceAccount, list[Grant]] = {}
         self._generation = 0
         self._view: tuple[int, View] | None = None
-        self._desired: tuple[View, int, Desired] | None = None
+        self._settled = 0
+        self._desired: tuple[View, tuple[int, ...], Desired] | None = None
 
     @property
     def context(self) -> Context:
         """For the rules."""
-        return Context(self.issuer, self.own_namespace, self._addresses)
+        return Context(self.issuer, self.own_namespace, self._addresses, self._modes, self._tightened)
 
     def known(self, plural: str, namespace: str, name: str) -> FederationTrust | WorkloadBinding | None:
         """An object that fits the schema."""
@@ -153,6 +168,13 @@ class State:
         self._view = (self._generation, view)
         return view
 
+    def set_tightened(self, namespace: str, by: Tightening | None) -> None:
+        """What a namespace says about the rules; None: nothing."""
+        self._tightened = {name: modes for name, modes in self._tightened.items() if name != namespace}
+        if by is not None:
+            self._tightened[namespace] = by.modes
+        self._generation += 1
+
     def set_issuer(self, issuer: Issuer | None, error: str) -> bool:
         """Whether anything changed."""
         if (issuer, error) == (self.issuer, self.issuer_error):
@@ -182,7 +204,25 @@ class State:
 
     def _users(self, audience: str) -> Mapping[str, int]:
         granted = self.view().granted.get(audience, frozenset())
-        return foreign_users(self.pods.users(audience), audience, granted, (*SYSTEM_NAMESPACES, self.own_namespace))
+        mounting = self.csi.pods(audience, self.pods)
+        return foreign_users(self.pods.users(audience), audience, granted, self._ignored, mounting)
+
+    @property
+    def _ignored(self) -> tuple[str, ...]:
+        return (*SYSTEM_NAMESPACES, self.own_namespace)
+
+    def requests(self, trust: str) -> Mapping[str, int]:
+        """Service accounts by namespace for which others than kubelets asked for tokens that no binding grants."""
+        known = self.trusts.get(trust)
+        return self._requests(known.audience) if known is not None else {}
+
+    def _requests(self, audience: str) -> Mapping[str, int]:
+        granted = self.view().granted.get(audience, frozenset())
+        return self.observed.users(audience, granted, self._ignored)
+
+    def _all_users(self, audience: str) -> tuple[str, ...]:
+        """Namespaces with foreign users of any sort."""
+        return tuple(sorted({*self._users(audience), *self._requests(audience)}))
 
     def _closed(self) -> list[Protection]:
         """What trusts that cannot be read keep closed, as far as their audience is one that can be protected."""
@@ -191,19 +231,54 @@ class State:
             if trust.kind != TRUST_KIND or any(checks.audience(trust.audience, "spec.audience", self.issuer)):
                 continue
             mode, force = trust.enforcement
-            closed.append(Protection(trust.audience, mode, () if force else tuple(sorted(self._users(trust.audience)))))
+            closed.append(Protection(trust.audience, mode, () if force else self._all_users(trust.audience)))
+        for record in tombstones(self.records):
+            # The API server may have come to accept it itself: that can never be protected.
+            if not any(checks.audience(record.audience, "spec.audience", self.issuer)):
+                spared = () if record.force else self._all_users(record.audience)
+                closed.append(Protection(record.audience, "Enforce", spared))
         return closed
+
+    def settle(self, written: Mapping[str, str]) -> None:
+        """Brings the records up to what is declared; ``written`` is what stands in the cluster."""
+        declared: dict[str, Enforced] = {}
+        for resolved in self.view().world.trusts.values():
+            if not resolved.audience_is_no_receivers:
+                enforcement = resolved.trust.spec.enforcement
+                _say(declared, resolved.trust.audience, resolved.trust.name, enforcement.mode, enforcement.force)
+        for trust in self.unreadable.values():
+            if trust.kind == TRUST_KIND and trust.audience:
+                _say(declared, trust.audience, trust.name, *trust.enforcement)
+        records = settled(self.records, tombstone_records(written), declared, datetime.now(UTC).replace(microsecond=0))
+        for record in tombstones(records):
+            known = self.records.get(record.audience)
+            if known is None or known.ended is None:
+                log.info("audience stays protected", extra={"audience": record.audience, "trust": record.trust})
+        if records != self.records:
+            self.records = records
+            self._settled += 1
 
     def desired(self) -> Desired:
         """The cluster objects that follow; the same object as long as nothing changes."""
-        view, version = self.view(), self.pods.foreign_version
+        view = self.view()
+        version = (self.pods.foreign_version, self.csi.version, self.observed.version, self._settled)
         if self._desired is not None:
             of_view, of_version, known = self._desired
             if of_view is view and of_version == version:
                 return known
-        wanted = desired(view.world, {name: self.foreign(name) for name in self.trusts}, self._closed())
+        foreign = {name: self._all_users(trust.audience) for name, trust in self.trusts.items()}
+        wanted = desired(view.world, foreign, self._closed())
         self._desired = (view, version, wanted)
         return wanted
+
+
+def _say(declared: dict[str, Enforced], audience: str, trust: str, mode: str, force: bool) -> None:
+    known = declared.get(audience)
+    if mode == "Enforce":
+        # Each of two trusts may spare its namespaces.
+        declared[audience] = Enforced(trust, True, force and (known is None or not known.enforces or known.force))
+    elif known is None:
+        declared[audience] = Enforced(trust, False)
 
 
 def _version(metadata: Mapping[str, Any]) -> int:

@@ -56,6 +56,7 @@ class TrustReconciler:
             access=desired,
             access_error=error,
             foreign=self._state.foreign(name),
+            requests=self._state.requests(name),
             in_force=self._state.in_force,
             shares_with=shares_audience(resolved.trust, (other.trust for other in view.world.trusts.values())),
         )

@@ -20,6 +20,8 @@ class Desired:
     allowed: frozenset[ServiceAccount] = frozenset()
     protections: tuple[Protection, ...] = ()
     grants: frozenset[Grant] = frozenset()
+    observed: frozenset[str] = frozenset()
+    """Audiences whose token requests are watched, before they are enforced."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,12 +34,14 @@ class InForce:
     selection: Desired = field(default_factory=Desired)
     policies: Desired = field(default_factory=Desired)
     reachable: bool = False
+    no_room: str = ""
+    """Why what is declared does not all fit, if it does not."""
 
 
-def desired(world: World, foreign: Mapping[str, Mapping[str, int]], closed: Collection[Protection] = ()) -> Desired:
-    """``foreign`` maps a trust's name to its foreign users, pods by namespace.
+def desired(world: World, foreign: Mapping[str, Collection[str]], closed: Collection[Protection] = ()) -> Desired:
+    """``foreign`` maps a trust's name to the namespaces of its foreign users.
 
-    ``closed`` are the protections of trusts that cannot be read: what they closed stays closed.
+    ``closed`` are the protections of trusts that cannot be read or are gone: what they closed stays closed.
     """
     grants: dict[tuple[ServiceAccount, str], int] = {}
     for resolved in world.live:
@@ -48,7 +52,7 @@ def desired(world: World, foreign: Mapping[str, Mapping[str, int]], closed: Coll
     order = {"Audit": 0, "Warn": 1, "Enforce": 2}
     # A refused trust grants nothing, but what it closed stays closed.
     for trust in [resolved.trust for resolved in world.trusts.values() if not resolved.audience_is_no_receivers]:
-        spared = () if trust.spec.enforcement.force else tuple(sorted(foreign.get(trust.name, {})))
+        spared = () if trust.spec.enforcement.force else tuple(sorted(foreign.get(trust.name, ())))
         known = protections.get(trust.audience)
         mode = trust.spec.enforcement.mode
         if known is not None:
@@ -63,6 +67,11 @@ def desired(world: World, foreign: Mapping[str, Mapping[str, int]], closed: Coll
         ),
         protections=tuple(protections[audience] for audience in sorted(protections)),
         grants=frozenset(Grant(account, audience, seconds) for (account, audience), seconds in grants.items()),
+        observed=frozenset(
+            resolved.trust.audience
+            for resolved in world.trusts.values()
+            if resolved.trust.spec.enforcement.observe_token_requests and not resolved.audience_is_no_receivers
+        ),
     )
 
 

@@ -20,6 +20,8 @@ from apostille.model.identity import ServiceAccount
 from apostille.rules import catalogue
 
 SHARD_CODE_POINTS = 60_000
+# An expression may have 100,000 code points (kube-apiserver pkg/apis/cel/config.go), here with some margin.
+MAX_CODE_POINTS, UNBOUNDED = 95_000, 1_000_000
 # An answer carries 4,096 characters of warnings at most (kube-apiserver endpoints/filters/warning.go); a policy's takes
 # up to 180, and each shard has two in each of three modes.
 SHARDS_A_PROBE = 3
@@ -73,8 +75,60 @@ def policies(protections: Sequence[Protection], grants: Collection[Grant], setti
             documents += _bound(f"tokens-{suffix}", tokens, mode, number, settings)
             documents += _bound(f"pods-{suffix}", pods, mode, number, settings)
     if documents:
-        documents += _bound("debug", _ephemeral_policy(settings), "Enforce", 0, settings)
+        documents += _bound(
+            "debug",
+            _ephemeral_policy([p for p in protections if p.mode == "Enforce"], settings),
+            "Enforce",
+            0,
+            settings,
+        )
     return documents
+
+
+def shards_needed(grants: Sequence[Grant]) -> int:
+    """How many policies of a sort these grants of one mode take, in order. A namespace stands in one of them: one with
+    more grants than a policy can hold counts as if no number sufficed.
+    """
+    ranges = _ranges(grants)
+    if any(sum(_cost(grant) for grant in shard) > MAX_CODE_POINTS for *_, shard in ranges):
+        return UNBOUNDED
+    return len(ranges)
+
+
+def granted(policy: Mapping[str, Any]) -> list[Grant]:
+    """The grants that stand in a policy that ``policies`` wrote; none in any other."""
+    found = []
+    for variable in (policy.get("spec") or {}).get("variables") or ():
+        if variable.get("name") == "grants":
+            for key, seconds in _literal(variable.get("expression", "")).items():
+                namespace, _, rest = key.partition("/")
+                name, _, audience = rest.partition("/")
+                if audience:
+                    found.append(Grant(ServiceAccount(namespace, name), audience, seconds))
+    return found
+
+
+def without(policy: Mapping[str, Any], accounts: Collection[ServiceAccount], audience: str) -> list[Document] | None:
+    """The variables of a policy without these grants; None where it has none of them."""
+    here = granted(policy)
+    keep = [grant for grant in here if grant.account not in accounts or grant.audience != audience]
+    if len(keep) == len(here):
+        return None
+    variables = policy["spec"]["variables"]
+    return [{**one, "expression": _map(keep)} if one["name"] == "grants" else dict(one) for one in variables]
+
+
+def _map(grants: Sequence[Grant]) -> str:
+    literal = ", ".join(f"{cel_string(grant.key)}: {grant.seconds}" for grant in grants)
+    return f"{{{literal}}}" if grants else "{'': 0}"
+
+
+def _literal(expression: str) -> dict[str, int]:
+    try:
+        read = json.loads(expression)
+    except ValueError:
+        return {}
+    return {key: seconds for key, seconds in read.items() if isinstance(seconds, int)} if isinstance(read, dict) else {}
 
 
 def probe_names(documents: Collection[Mapping[str, Any]]) -> list[str]:
@@ -118,7 +172,7 @@ def _ranges(grants: Sequence[Grant]) -> list[tuple[str, str, list[Grant]]]:
     cuts: list[tuple[str, list[Grant]]] = [("", [])]
     room, last = SHARD_CODE_POINTS, ""
     for grant in grants:
-        cost = len(grant.key) + 10
+        cost = _cost(grant)
         if room < cost and grant.account.namespace != last:
             cuts.append((grant.account.namespace, []))
             room = SHARD_CODE_POINTS
@@ -127,6 +181,10 @@ def _ranges(grants: Sequence[Grant]) -> list[tuple[str, str, list[Grant]]]:
         last = grant.account.namespace
     ends = [low for low, _ in cuts[1:]] + [""]
     return [(low, high, shard) for (low, shard), high in zip(cuts, ends, strict=True)]
+
+
+def _cost(grant: Grant) -> int:
+    return len(grant.key) + 10
 
 
 def _bound(name: str, spec: Document, mode: Mode, shard: int, settings: ClusterSettings) -> list[Document]:
@@ -182,11 +240,10 @@ def _binding(
 
 def _common(protections: Sequence[Protection], grants: Sequence[Grant]) -> list[Document]:
     spared = [f"{namespace} {p.audience}" for p in protections for namespace in p.spared]
-    literal = ", ".join(f"{cel_string(grant.key)}: {grant.seconds}" for grant in grants)
     return [
         {"name": "guarded", "expression": cel_list(p.audience for p in protections)},
         {"name": "spared", "expression": cel_list(spared)},
-        {"name": "grants", "expression": f"{{{literal}}}" if grants else "{'': 0}"},
+        {"name": "grants", "expression": _map(grants)},
     ]
 
 
@@ -347,16 +404,27 @@ def _pod_policy(
     }
 
 
-def _ephemeral_policy(settings: ClusterSettings) -> Document:
-    """A debug container could read the pod's assertion; it has no business with it."""
+def _ephemeral_policy(protections: Sequence[Protection], settings: ClusterSettings) -> Document:
+    """A debug container could read the pod's assertion; it has no business with it, whoever declared the volume."""
+    sources = "v.projected.sources"
+    guarded = cel_list(sorted(p.audience for p in protections))
     ours = (
-        f"m.name.startsWith({cel_string(names.TOKEN_VOLUME_PREFIX)}) || m.name in "
-        f"{cel_list((names.CREDENTIALS_VOLUME,))}"
+        f"m.name.startsWith({cel_string(names.TOKEN_VOLUME_PREFIX)}) || m.name == "
+        f"{cel_string(names.CREDENTIALS_VOLUME)} || m.name in variables.identities"
     )
     return {
         "failurePolicy": "Fail",
         "matchConstraints": _rule("pods/ephemeralcontainers", "UPDATE"),
         "matchConditions": [*_scope("", "", settings)],
+        "variables": [
+            {
+                "name": "identities",
+                "expression": f"has(object.spec.volumes) ? object.spec.volumes.filter(v, has(v.projected) && "
+                f"has({sources}) && {sources}.exists(s, has(s.serviceAccountToken) && "
+                f"has(s.serviceAccountToken.audience) && s.serviceAccountToken.audience in {guarded})).map(v, v.name) "
+                ": []",
+            }
+        ],
         "validations": [
             _validation(
                 "!has(object.spec.ephemeralContainers) || object.spec.ephemeralContainers.all(c, "

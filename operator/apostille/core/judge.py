@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from apostille.core.delivery import problems, wants_sidecar
@@ -14,15 +14,28 @@ from apostille.model.finding import Finding
 from apostille.model.identity import Issuer, ServiceAccount
 from apostille.rules import addresses, catalogue, checks
 from apostille.rules.addresses import AddressPolicy
+from apostille.rules.modes import Modes
 
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What judgement needs beside the object. ``issuer`` is None while it is not known: rules that need it wait."""
+    """What judgement needs beside the object. ``issuer`` is None while it is not known: rules that need it wait.
+
+    ``modes`` are the installation's, ``tightened`` what namespaces add to them.
+    """
 
     issuer: Issuer | None
     own_namespace: str
     addresses: AddressPolicy = field(default_factory=AddressPolicy)
+    modes: Modes = field(default_factory=Modes)
+    tightened: Mapping[str, Modes] = field(default_factory=dict)
+
+    def modes_in(self, namespace: str) -> Modes:
+        """What holds in a namespace."""
+        return self.modes.tightened(self.tightened.get(namespace, _NO_MODES))
+
+
+_NO_MODES = Modes()
 
 
 def judge_trust(trust: FederationTrust, others: Iterable[FederationTrust], context: Context) -> list[Finding]:
@@ -31,6 +44,8 @@ def judge_trust(trust: FederationTrust, others: Iterable[FederationTrust], conte
     view, party = trust.view, trust.party
     findings += checks.audience(trust.audience, "spec.audience", context.issuer)
     findings += party.findings(view, (), context.issuer)
+    if context.issuer is not None:
+        findings += checks.issuer(context.issuer, "spec.issuer")
     for name, url in party.addresses(view.settings).items():
         path = f"spec.relyingParty.{party.member}.{name}"
         findings += addresses.address(url, path, context.addresses, context.issuer)
@@ -46,7 +61,7 @@ def judge_trust(trust: FederationTrust, others: Iterable[FederationTrust], conte
             findings += party.check_target_id(view, target, f"{path}.targets[{j}]")
     findings += checks.lifetime(trust.spec.ceilings.assertion_seconds, "spec.ceilings.assertionSeconds")
     findings += _shared(trust, others)
-    return checks.first_of_each(findings)
+    return context.modes.applied(checks.first_of_each(findings))
 
 
 def _shared(trust: FederationTrust, others: Iterable[FederationTrust]) -> Iterable[Finding]:
@@ -106,7 +121,7 @@ def judge_binding(binding: WorkloadBinding, trust: FederationTrust | None, conte
             )
         findings += _delivery(binding, trust)
     findings += checks.lifetime(binding.spec.token.expiration_seconds, "spec.token.expirationSeconds", ceiling)
-    return checks.first_of_each(findings)
+    return context.modes_in(binding.namespace).applied(checks.first_of_each(findings))
 
 
 def _delivery(binding: WorkloadBinding, trust: FederationTrust) -> Iterable[Finding]:

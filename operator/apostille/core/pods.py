@@ -17,7 +17,11 @@ State = Literal["injected", "stale", "missing"]
 
 @dataclass(frozen=True, slots=True)
 class PodFacts:
-    """The little that is kept of a pod. ``audiences`` are those its volumes project tokens for."""
+    """The little that is kept of a pod. ``audiences`` are those its volumes project tokens for.
+
+    ``drivers`` are those of its inline CSI volumes, ``claims`` its persistent volume claims: a driver may have tokens
+    requested as well (CSIDriver.spec.tokenRequests).
+    """
 
     namespace: str
     name: str
@@ -25,6 +29,8 @@ class PodFacts:
     audiences: tuple[str, ...]
     plan: str
     files: Mapping[str, str]
+    drivers: tuple[str, ...] = ()
+    claims: tuple[str, ...] = ()
 
 
 def facts(pod: Pod) -> PodFacts | None:
@@ -40,7 +46,13 @@ def facts(pod: Pod) -> PodFacts | None:
         audiences=projected_audiences(spec),
         plan=annotations.get(names.PLAN_ANNOTATION, ""),
         files={key: text for key, text in annotations.items() if key.startswith(names.FILES_PREFIX)},
+        drivers=_named(spec, "csi", "driver"),
+        claims=_named(spec, "persistentVolumeClaim", "claimName"),
     )
+
+
+def _named(spec: Mapping[str, Any], source: str, key: str) -> tuple[str, ...]:
+    return tuple(sorted({str(v[source].get(key)) for v in spec.get("volumes") or () if v.get(source)}))
 
 
 def projected_audiences(spec: Mapping[str, Any]) -> tuple[str, ...]:
@@ -95,17 +107,35 @@ def follow(pod: PodFacts, plans: Sequence[PodPlan]) -> dict[str, str | None]:
     return changes
 
 
+def ended(pod: PodFacts, binding: str) -> dict[str, str | None]:
+    """Annotations to change on a running pod so that one binding ends in it; empty: it has no recipe of it."""
+    carried = parsed_plan(pod.plan)
+    if binding not in carried.recipes:
+        return {}
+    recipes = {**carried.recipes, binding: Recipe(binding, ended=True)}
+    text = dumps(Plan(carried.digests, recipes))
+    return {names.PLAN_ANNOTATION: text} if text != pod.plan else {}
+
+
 def foreign_users(
-    pods: Iterable[PodFacts], audience: str, granted: Iterable[ServiceAccount], ignored_namespaces: Iterable[str]
+    pods: Iterable[PodFacts],
+    audience: str,
+    granted: Iterable[ServiceAccount],
+    ignored_namespaces: Iterable[str],
+    mounting: Iterable[PodFacts] = (),
 ) -> dict[str, int]:
     """Pods per namespace that project a token for ``audience`` and whose service account has no grant for it.
 
-    A pod of an ended binding is not foreign: what it carries is ours, and cutting it off is the point.
+    ``mounting`` are pods with a volume of a CSI driver that has such tokens requested. A pod of an ended binding is not
+    foreign: what it carries is ours, and cutting it off is the point.
     """
     own, ignored = set(granted), set(ignored_namespaces)
     counts: dict[str, int] = {}
-    for pod in pods:
-        if audience not in pod.audiences or pod.account in own or pod.namespace in ignored or pod.plan:
+    users = [pod for pod in pods if audience in pod.audiences and not pod.plan]
+    known = {(pod.namespace, pod.name) for pod in users}
+    others = {(pod.namespace, pod.name): pod for pod in mounting}
+    for pod in [*users, *(pod for key, pod in others.items() if key not in known)]:
+        if pod.account in own or pod.namespace in ignored:
             continue
         counts[pod.namespace] = counts.get(pod.namespace, 0) + 1
     return dict(sorted(counts.items()))

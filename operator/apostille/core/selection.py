@@ -19,15 +19,18 @@ from apostille.model.identity import ServiceAccount
 
 # An expression may have 100,000 code points; a pair takes at most 63 + 253 and a few for quotes.
 SHARD_CODE_POINTS = 60_000
+MAX_CODE_POINTS, UNBOUNDED = 95_000, 1_000_000
 # A binding is answered once the pods that its trust allows are asked about, which takes seconds on a busy API server.
 BOUND_TIMEOUT, ALLOWED_TIMEOUT, PROBE_TIMEOUT, KINDS_TIMEOUT = 10, 5, 3, 20
 
-# Without its first half an unknown namespace, and without its second a mirror pod, which has no service account, would
-# be an *error*, which a webhook that fails closed makes a refusal.
-_PAIRS_TAIL = (
-    "].exists(m, request.namespace in m && has(object.spec.serviceAccountName) && "
-    "object.spec.serviceAccountName in m[request.namespace])"
-)
+
+def _pairs_tail(account: str, given: str) -> str:
+    # Without its first half an unknown namespace, and without its second a mirror pod, which has no service account,
+    # would be an *error*, which a webhook that fails closed makes a refusal.
+    return f"].exists(m, request.namespace in m && {given} && {account} in m[request.namespace])"
+
+
+_PAIRS_TAIL = _pairs_tail("object.spec.serviceAccountName", "has(object.spec.serviceAccountName)")
 
 Document = dict[str, Any]
 Pairs = Collection[ServiceAccount]
@@ -52,9 +55,7 @@ def selection(bound: Pairs, allowed: Pairs, settings: ClusterSettings) -> list[D
 
 
 def _shards(namespaces: Sequence[str], pairs: Iterable[ServiceAccount]) -> list[set[str]]:
-    size: dict[str, int] = {}
-    for pair in pairs:
-        size[pair.namespace] = size.get(pair.namespace, len(pair.namespace) + 8) + len(pair.name) + 3
+    size = _sizes(pairs)
     shards: list[set[str]] = []
     room = 0
     for namespace in namespaces:
@@ -66,13 +67,39 @@ def _shards(namespaces: Sequence[str], pairs: Iterable[ServiceAccount]) -> list[
     return shards
 
 
-def pairs_expression(pairs: Sequence[ServiceAccount]) -> str:
-    """CEL that is true for exactly these pairs."""
+def _sizes(pairs: Iterable[ServiceAccount]) -> dict[str, int]:
+    size: dict[str, int] = {}
+    for pair in pairs:
+        size[pair.namespace] = size.get(pair.namespace, len(pair.namespace) + 8) + len(pair.name) + 3
+    return size
+
+
+def shards_needed(bound: Pairs, allowed: Pairs) -> int:
+    """How many configurations these pairs take; for a namespace with more than an expression holds none suffices."""
+    pairs = {*bound, *allowed}
+    size = _sizes(pairs)
+    if any(cost > MAX_CODE_POINTS for cost in size.values()):
+        return UNBOUNDED
+    return len(_shards(sorted(size), pairs))
+
+
+def sharded(pairs: Pairs) -> list[list[ServiceAccount]]:
+    """The pairs in as many lists as expressions are needed; a namespace stands in one of them."""
+    shards = _shards(sorted({pair.namespace for pair in pairs}), pairs)
+    return [[pair for pair in sorted(pairs) if pair.namespace in shard] for shard in shards]
+
+
+def pairs_expression(
+    pairs: Sequence[ServiceAccount],
+    account: str = "object.spec.serviceAccountName",
+    given: str = "has(object.spec.serviceAccountName)",
+) -> str:
+    """CEL that is true for exactly these pairs; ``account`` is where the service account stands, if ``given``."""
     names_by_namespace: dict[str, list[str]] = {}
     for pair in pairs:
         names_by_namespace.setdefault(pair.namespace, []).append(pair.name)
     literal = ", ".join(f"{cel_string(ns)}: {cel_list(sorted(sas))}" for ns, sas in sorted(names_by_namespace.items()))
-    return f"[{{{literal}}}{_PAIRS_TAIL}"
+    return f"[{{{literal}}}{_pairs_tail(account, given)}"
 
 
 def cel_string(value: str) -> str:

@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 from apostille.rules.addresses import AddressPolicy
+from apostille.rules.modes import Modes
 
 # Their redirect of egress is in place before any other container starts, so a first exchange that ran before them
 # would wait for a proxy that waits for us (design §4).
@@ -56,7 +57,8 @@ class ClusterSettings:
     """Of generated cluster objects. ``client_config`` is a WebhookClientConfig without path and caBundle.
 
     ``owner`` is the ownerReference to the anchor; an uninstall then removes what was generated. ``addresses`` are where
-    self-hosted relying parties may be. ``ca_bundle`` is base64 of PEM, as in a webhook configuration.
+    self-hosted relying parties may be, ``modes`` what is made of the rules, ``shards`` how many objects of a kind there
+    may be. ``ca_bundle`` is base64 of PEM, as in a webhook configuration.
     """
 
     own_namespace: str
@@ -64,3 +66,5 @@ class ClusterSettings:
     ca_bundle: str
     owner: Mapping[str, Any] | None = None
     addresses: AddressPolicy = field(default_factory=AddressPolicy)
+    modes: Modes = field(default_factory=Modes)
+    shards: int = 16

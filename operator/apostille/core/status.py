@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -48,6 +48,7 @@ class TrustFacts:
     foreign: Mapping[str, int]
     in_force: InForce
     shares_with: Sequence[str] = ()
+    requests: Mapping[str, int] = field(default_factory=dict)
 
 
 def trust_status(resolved: ResolvedTrust, facts: TrustFacts, now: datetime) -> FederationTrustStatus:
@@ -59,7 +60,7 @@ def trust_status(resolved: ResolvedTrust, facts: TrustFacts, now: datetime) -> F
         _configured(resolved, facts),
         _trust_enforced(resolved, facts),
     ]
-    conditions.append(_trust_ready(resolved, facts, conditions))
+    conditions += [_trust_ready(resolved, facts, conditions), _observed(trust)]
     phases = [resolved.phase, *(binding.phase for binding in facts.bindings)]
     changes = [phase.next_change for phase in phases if phase is not None and phase.next_change is not None]
     rendered = facts.access is not None and trust.spec.configuration.mode == "Render"
@@ -71,7 +72,10 @@ def trust_status(resolved: ResolvedTrust, facts: TrustFacts, now: datetime) -> F
         access=AccessStatus(facts.access.digest, ACCESS_PREFIX + trust.name) if rendered and facts.access else None,
         limits=_limits(facts.access) if facts.access is not None else [],
         bindings=BindingCounts(total=len(facts.bindings), live=sum(b.live for b in facts.bindings)),
-        foreign_users=[ForeignUsers(namespace, pods) for namespace, pods in list(facts.foreign.items())[:256]],
+        foreign_users=[
+            ForeignUsers(namespace, facts.foreign.get(namespace, 0), facts.requests.get(namespace, 0))
+            for namespace in sorted({*facts.foreign, *facts.requests})[:256]
+        ],
         next_change=min(changes, default=None),
     )
 
@@ -125,15 +129,31 @@ def _trust_enforced(resolved: ResolvedTrust, facts: TrustFacts) -> Condition:
     if mode == "Warn":
         return Condition("Enforced", "False", Reason.WARN, "undeclared users of the audience get a warning")
     if protection.spared:
-        shown = ", ".join(f"{namespace} ({facts.foreign.get(namespace, 0)})" for namespace in protection.spared[:5])
+        shown = ", ".join(
+            f"{namespace} ({facts.foreign.get(namespace, 0) + facts.requests.get(namespace, 0)})"
+            for namespace in protection.spared[:5]
+        )
         if (more := len(protection.spared) - 5) > 0:
             shown += f" and {more} more"
         return Condition(
             "Enforced", "False", Reason.FOREIGN_USERS,
-            f"not enforced in namespaces whose pods use the audience without a binding: {shown}; bind or remove them, "
+            f"not enforced in namespaces that use the audience without a binding: {shown}; bind or remove them, "
             "or set spec.enforcement.force",
         )  # fmt: skip
     return Condition("Enforced", "True", Reason.ENFORCE, "undeclared users of the audience are refused")
+
+
+def _observed(trust: FederationTrust) -> Condition:
+    if trust.spec.enforcement.observe_token_requests:
+        return Condition(
+            "Observed", "True", Reason.TOKEN_REQUESTS_OBSERVED,
+            "token requests for the audience that no kubelet makes are counted in status.foreignUsers",
+        )  # fmt: skip
+    return Condition(
+        "Observed", "False", Reason.TOKEN_REQUESTS_NOT_OBSERVED,
+        "pods that use the audience are known, those who ask for tokens directly (External Secrets, Vault agents) are "
+        "not: set spec.enforcement.observeTokenRequests for some days before enforcing",
+    )  # fmt: skip
 
 
 def _protection(trust: FederationTrust, in_force: InForce) -> Protection | None:
@@ -163,6 +183,8 @@ def _trust_ready(resolved: ResolvedTrust, facts: TrustFacts, conditions: Sequenc
 
 def _waiting(in_force: InForce, *, allowed: Any = frozenset(), bound: Any = frozenset()) -> Condition | None:
     selected = in_force.selection
+    if in_force.no_room and (allowed - selected.allowed - selected.bound or bound - selected.bound):
+        return Condition("Ready", "False", Reason.SHARDS_EXHAUSTED, in_force.no_room)
     if allowed - selected.allowed - selected.bound or bound - selected.bound:
         if not in_force.reachable:
             return Condition(
@@ -226,6 +248,8 @@ def _binding_enforced(resolved: ResolvedBinding, in_force: InForce) -> Condition
             f"the trust's enforcement mode is {mode}: ending this binding does not stop the refresh of tokens",
         )  # fmt: skip
     protection = _protection(trust, in_force)
+    if in_force.no_room and not granted(resolved, in_force):
+        return Condition("Enforced", "False", Reason.SHARDS_EXHAUSTED, in_force.no_room)
     if protection is None or protection.mode != "Enforce" or not granted(resolved, in_force):
         return Condition("Enforced", "False", Reason.ACTIVATING, "the grant is not in force in the API server yet")
     if (namespace := resolved.binding.namespace) in protection.spared:
@@ -252,7 +276,11 @@ def _binding_ready(
     if resolved.phase is None or not resolved.phase.live:
         reason = resolved.phase.reason if resolved.phase is not None else Reason.NOT_YET
         return Condition("Ready", "False", reason, resolved.phase.message if resolved.phase is not None else "")
-    if enforced is not None and enforced.reason in (Reason.ACTIVATING, Reason.FOREIGN_USERS):
+    if enforced is not None and enforced.reason in (
+        Reason.ACTIVATING,
+        Reason.FOREIGN_USERS,
+        Reason.SHARDS_EXHAUSTED,
+    ):
         return Condition("Ready", "False", enforced.reason, enforced.message)
     if (waiting := _waiting(in_force, bound=frozenset(resolved.binding.service_accounts))) is not None:
         return waiting
@@ -283,7 +311,13 @@ def _accepted(findings: Sequence[Finding]) -> Condition:
 # The rest goes on by itself, or is as somebody wanted it.
 _RECONCILING = (Reason.ACTIVATING, Reason.ADMISSION_UNREACHABLE, Reason.TRUST_NOT_FOUND, Reason.DISCOVERY_FAILED)
 # Nothing changes before somebody changes the declaration.
-_STALLED = (Reason.INVALID, Reason.RULE_VIOLATED, Reason.TRUST_NOT_ACCEPTED, Reason.RENDER_FAILED)
+_STALLED = (
+    Reason.INVALID,
+    Reason.RULE_VIOLATED,
+    Reason.TRUST_NOT_ACCEPTED,
+    Reason.RENDER_FAILED,
+    Reason.SHARDS_EXHAUSTED,
+)
 
 
 def _written(

@@ -40,6 +40,14 @@ class Enforcement(Struct, frozen=True, forbid_unknown_fields=True, rename="camel
             "refresh is refused. Without force such namespaces are spared and named in status.foreignUsers."
         ),
     ] = False
+    observe_token_requests: Annotated[
+        bool,
+        doc(
+            "observeTokenRequests has the API server tell Apostille of token requests for this audience that no "
+            "kubelet makes, such as those of External Secrets, so that they are counted in status.foreignUsers before "
+            "anything is enforced. It never refuses or delays one for longer than 2 seconds."
+        ),
+    ] = False
 
 
 class Ceilings(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):

@@ -71,8 +71,17 @@ class BindingCounts(Struct, omit_defaults=False, rename="camel"):
 class ForeignUsers(Struct, omit_defaults=False, rename="camel"):
     """Undeclared users of the audience in one namespace."""
 
-    namespace: Annotated[str, doc("namespace of the pods.", max_length=63)]
-    pods: Annotated[int, doc("pods that project a token for this audience without a live binding.")] = 0
+    namespace: Annotated[str, doc("namespace of the pods and service accounts.", max_length=63)]
+    pods: Annotated[
+        int,
+        doc(
+            "pods that project a token for this audience, or mount a CSI volume whose driver has one requested, "
+            "without a live binding."
+        ),
+    ] = 0
+    token_requests: Annotated[
+        int, doc("tokenRequests counts service accounts for which others than kubelets asked for such tokens lately.")
+    ] = 0
 
 
 class FederationTrustStatus(Struct, omit_defaults=True, rename="camel"):
@@ -91,7 +100,7 @@ class FederationTrustStatus(Struct, omit_defaults=True, rename="camel"):
     bindings: Annotated[BindingCounts | None, doc("bindings of this trust.")] = None
     foreign_users: Annotated[
         list[ForeignUsers],
-        doc("foreignUsers are pods that use the audience without a live binding.", max_length=256),
+        doc("foreignUsers use the audience without a live binding.", max_length=256),
         Meta(extra_json_schema={"x-kubernetes-list-type": "atomic"}),
     ] = []
     next_change: Annotated[Time | None, doc("nextChange is when time alone will change something.")] = None

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from apostille.kube.client import SERVICE_ACCOUNTS, ApiError, Client
+from apostille.model.finding import Finding, refusals
 from apostille.model.identity import Issuer
+from apostille.rules import catalogue
+from apostille.rules.keys import key_set
 
 
 class IssuerUnknown(Exception):
@@ -41,11 +44,8 @@ async def discover(client: Client, namespace: str, service_account: str) -> Issu
 
 def _issuer(document: dict[str, Any], keys: dict[str, Any], claims: dict[str, Any]) -> Issuer:
     url = str(document.get("issuer", ""))
-    if claims.get("iss") != url:
-        raise IssuerUnknown(
-            f"the discovery document names {url!r} but tokens carry {claims.get('iss')!r}; "
-            "relying parties compare them byte for byte: correct --service-account-issuer"
-        )
+    if found := refusals(findings(url, keys, claims)):
+        raise IssuerUnknown("; ".join(map(str, found)))
     audiences = claims.get("aud") or []
     return Issuer(
         url=url,
@@ -54,6 +54,17 @@ def _issuer(document: dict[str, Any], keys: dict[str, Any], claims: dict[str, An
         api_audiences=tuple(sorted([audiences] if isinstance(audiences, str) else audiences)),
         jwks=_public(keys.get("keys") or ()),
     )
+
+
+def findings(url: str, keys: dict[str, Any], claims: dict[str, Any]) -> Iterator[Finding]:
+    """Rules on what the API server publishes, against a token's claims."""
+    if claims.get("iss") != url:
+        yield catalogue.ISSUER_MISMATCH.at(
+            "spec.issuer", f"the discovery document names {url!r} but tokens carry {claims.get('iss')!r}"
+        )
+    if not url.startswith("https://"):
+        yield catalogue.ISSUER_HTTP.at("spec.issuer", f"the cluster's issuer is {url!r}")
+    yield from key_set(keys, "/openid/v1/jwks")
 
 
 # Nothing else belongs to a public key, and Google takes nothing else (cloud-trust §4.1).

@@ -33,7 +33,11 @@ class Reason(StrEnum):
     ENFORCE = "Enforce"
     ACTIVATING = "Activating"
     FOREIGN_USERS = "ForeignUsers"
+    # Observed
+    TOKEN_REQUESTS_OBSERVED = "TokenRequestsObserved"  # noqa: S105 - a reason
+    TOKEN_REQUESTS_NOT_OBSERVED = "TokenRequestsNotObserved"  # noqa: S105 - a reason
     # Ready
+    SHARDS_EXHAUSTED = "ShardsExhausted"
     READY = "Ready"
     CUT_OFF_SHARED = "CutOffShared"
     NOT_YET = "NotYet"
@@ -133,9 +137,26 @@ EXPLAINED: Mapping[Reason, Explanation] = {
     ),
     Reason.FOREIGN_USERS: Explanation(
         (("Enforced", "False"), ("Ready", "False")),
-        "Pods use the audience without a binding, so their namespaces are spared: nothing is refused there, and ending "
-        "a binding there does not stop the refresh of its tokens.",
-        "Bind or remove the pods in status.foreignUsers of the trust, or set spec.enforcement.force.",
+        "Pods, or others that ask for tokens, use the audience without a binding, so their namespaces are spared: "
+        "nothing is refused there, and ending a binding there does not stop the refresh of its tokens.",
+        "Bind or remove the users in status.foreignUsers of the trust, or set spec.enforcement.force.",
+    ),
+    Reason.TOKEN_REQUESTS_OBSERVED: Explanation(
+        (("Observed", "True"),),
+        "Token requests for the audience that no kubelet makes are counted in status.foreignUsers for a week.",
+        "Nothing to do.",
+    ),
+    Reason.TOKEN_REQUESTS_NOT_OBSERVED: Explanation(
+        (("Observed", "False"),),
+        "Pods that use the audience are known. Who asks the API server for tokens directly, such as External Secrets "
+        "or a Vault agent, is not: Enforce would refuse them unannounced.",
+        "Set spec.enforcement.observeTokenRequests for some days before setting spec.enforcement.mode to Enforce.",
+    ),
+    Reason.SHARDS_EXHAUSTED: Explanation(
+        (("Enforced", "False"), ("Ready", "False")),
+        "There are more bindings than fit into the objects that the controller may write. What is in force stays, and "
+        "ends when it should; nothing is added.",
+        "Raise the chart's value controller.shards, and spread a namespace with thousands of service accounts.",
     ),
     Reason.READY: Explanation(
         (("Ready", "True"),),

@@ -26,6 +26,7 @@ class Rule:
 
     ``why`` stands on the rule's page. ``enforced_in``: webhook, what the kinds' admission refuses or warns of; policy,
     what the API server refuses by itself; status, what only shows over all bindings of a trust; lint, offline.
+    ``fixed``: no installation may loosen it, since something else rests on it.
     """
 
     id: str
@@ -35,6 +36,7 @@ class Rule:
     remedy: str
     why: str
     enforced_in: tuple[EnforcedIn, ...] = ("webhook", "lint")
+    fixed: bool = False
 
     def at(self, path: str, message: str, remedy: str = "") -> Finding:
         """The finding that this rule is broken at a field."""
@@ -43,17 +45,26 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A broken rule at a field path such as ``spec.allow[0].targets[1]``."""
+    """A broken rule at a field path such as ``spec.allow[0].targets[1]``.
+
+    ``mode`` is what the installation or the namespace makes of the rule, where that is not its own severity.
+    """
 
     rule: Rule
     path: str
     message: str
     remedy: str
+    mode: Severity | None = None
+
+    @property
+    def severity(self) -> Severity:
+        """The rule's, unless it was loosened or tightened."""
+        return self.mode or self.rule.severity
 
     @property
     def refuses(self) -> bool:
         """Whether the object must not be admitted."""
-        return self.rule.severity is not Severity.WARN
+        return self.severity is not Severity.WARN
 
     def __str__(self) -> str:
         page = f"{DOCS}/rules/{self.rule.id}"

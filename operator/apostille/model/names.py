@@ -10,6 +10,8 @@ BINDING_KIND, BINDING_PLURAL = "WorkloadBinding", "workloadbindings"
 PREFIX = "apostille.dev/"
 FILES_PREFIX = "files.apostille.dev/"
 PLAN_ANNOTATION = "apostille.dev/plan"
+# On namespaces: which rules they tighten.
+RULES_ANNOTATION = "apostille.dev/rules"
 INJECTED_LABEL = "apostille.dev/injected"
 
 TOKEN_VOLUME_PREFIX = "apostille-token-"  # noqa: S105 - a volume's name
@@ -31,9 +33,15 @@ METRICS_PORT_NAME = "apostille-stats"
 ANCHOR = "apostille-anchor"
 SELECTION_PREFIX = "apostille-pods-"
 KINDS_WEBHOOKS = "apostille-kinds"
+AUDIENCES_WEBHOOKS = "apostille-audiences"
+WORKLOADS_PREFIX = "apostille-workloads-"
 POLICY_PREFIX = "apostille-"
 PROBE = "apostille-probe"
 ACCESS_PREFIX = "apostille-access-"
+# In Apostille's own namespace: which audiences are protected, also after their trusts; token requests that were noted.
+AUDIENCES = "apostille-audiences"
+OBSERVED = "apostille-observed"
+OBSERVED_LABEL = "apostille.dev/observed"
 # In Apostille's own namespace: the Lease that the leading controller holds.
 CONTROLLER_LEASE = "apostille-controller"
 # The Secret of the admission server's certificate; its annotation has the digest of the leaf that may be served.

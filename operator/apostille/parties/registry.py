@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from apostille.model.finding import Finding, Rule
+from apostille.parties.aws import foreign as aws_documents
 from apostille.parties.aws.party import AWS
 from apostille.parties.databricks import rules as databricks_documents
 from apostille.parties.databricks.party import Databricks
@@ -26,6 +27,7 @@ BY_NAME = {party.name: party for party in PARTIES}
 
 # Rules on documents as they are read back by ``parse``, whoever wrote them.
 _DOCUMENTS: Mapping[str, Callable[[Any], Iterable[Finding]]] = {
+    AWS.name: aws_documents.documents,
     Databricks.name: databricks_documents.documents,
     HCP.name: hcp_documents.documents,
     Snowflake.name: snowflake_documents.documents,

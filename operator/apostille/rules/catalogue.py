@@ -9,24 +9,27 @@ AUD_EMPTY = Rule(
     "Name the one receiver; without an audience the token is a credential of this cluster's API server",
     "A token that is requested without an audience is a credential of this cluster's API server: whoever receives "
     "it can act in the cluster as the service account.",
+    fixed=True,
 )  # fmt: skip
 AUD_APISERVER = Rule(
     "APO102", "X-AUD-APISERVER", Severity.DENY, "The audience is the API server's own",
     "Choose an audience that only the relying party accepts; the receiver could otherwise act in this cluster",
     "The API server accepts tokens for its own audiences and for its issuer, under several spellings. A relying "
     "party that receives such a token, or reads it in a log, can act in this cluster as the workload.",
+    fixed=True,
 )  # fmt: skip
 AUD_WILDCARD = Rule(
     "APO103", "X-AUD-WILDCARD", Severity.DENY, "The audience is a pattern or not a plain string",
     "Write one exact audience of at most 255 printable characters, without *, ? or spaces",
     "An audience is compared byte for byte, by the API server and by every relying party. A pattern is never "
     "expanded, and a space or a control character makes two strings that look alike differ.",
+    fixed=True,
 )  # fmt: skip
 AUD_MULTI = Rule(
     "APO104", "X-AUD-MULTI", Severity.DENY, "One token for several audiences",
     "Request one token for each receiver: each of them could replay a shared one to the others",
     "Each receiver of a token that names several can present it to the others and is then taken for the workload.",
-    ("policy", "lint"),
+    ("webhook", "policy", "lint"),
 )  # fmt: skip
 AUD_FOREIGN = Rule(
     "APO105", "X-AUD-FOREIGN", Severity.DENY, "The audience belongs to another kind of party",
@@ -40,6 +43,7 @@ AUD_SHARED = Rule(
     "ending one binding then does not cut off the other",
     "The API server grants tokens per service account and audience. While the binding of one trust lives, the "
     "token of the other's ended binding is refreshed too: nothing is cut off.",
+    fixed=True,
 )  # fmt: skip
 AUD_COMMON = Rule(
     "APO107", "X-AUD-SHARED", Severity.WARN, "The audience is a vendor's default that others use too",
@@ -52,6 +56,7 @@ SUB_WILDCARD = Rule(
     "List namespaces and service accounts by their exact names",
     "Nothing expands a pattern, so it would silently match nothing; if something did, whoever may create a "
     "namespace or a service account could choose an identity.",
+    fixed=True,
 )  # fmt: skip
 SUB_DEFAULT = Rule(
     "APO202", "X-SUB-DEFAULT", Severity.DENY, "The service account is `default`",
@@ -64,11 +69,18 @@ SUB_SYSTEM = Rule(
     "Pods of system namespaces have rights over the whole cluster and over the admission that guards it; an "
     "identity bound there is within reach of whatever runs beside them.",
 )  # fmt: skip
+SUB_MISSING = Rule(
+    "APO204", "X-SUB-MISSING", Severity.WARN, "The service account does not exist",
+    "Create it, or correct the name",
+    "Whoever may create a service account of that name has the identity from then on.",
+    ("webhook",),
+)  # fmt: skip
 LIFE = Rule(
     "APO301", "X-LIFE", Severity.DENY, "The token's lifetime is out of bounds",
     "Choose 600 to 86400 seconds and stay within the trust's ceiling",
     "The API server issues no token for less than 600 seconds, and a token of more than a day outlives every "
     "review of who should have it. The trust's ceiling is what its owner agreed to.",
+    fixed=True,
 )  # fmt: skip
 LIFE_LONG = Rule(
     "APO302", "X-LIFE", Severity.WARN, "The token lives longer than an hour",
@@ -87,6 +99,14 @@ NOT_ALLOWED = Rule(
     "Ask the owner of the trust to name it in spec.allow, or use one that is named",
     "A trust allows what its owner wrote down, and nothing else: otherwise whoever may create a WorkloadBinding "
     "in any namespace could take on any identity that the relying party would hand out.",
+    fixed=True,
+)  # fmt: skip
+BINDING_CONFLICT = Rule(
+    "APO402", "X-BINDING-CONFLICT", Severity.DENY, "Two bindings want the same variable of a container",
+    "Give each its own containers with spec.delivery.containers.include, its own service account, or one of them "
+    "delivery.mode: Sidecar",
+    "A variable has one value. A pod that matches both bindings would be refused when it is created, which is later "
+    "than anybody wants to know.",
 )  # fmt: skip
 
 TOKEN_UNGRANTED = Rule(
@@ -94,7 +114,7 @@ TOKEN_UNGRANTED = Rule(
     "Declare a WorkloadBinding for the service account, or see why it ended: kubectl get wbind",
     "Under an enforced trust only declared bindings get tokens for its audience; this is also what an ended "
     "binding meets. The rule holds in the API server itself, also while Apostille is down.",
-    ("policy",),
+    ("webhook", "policy"),
 )  # fmt: skip
 TOKEN_UNBOUND = Rule(
     "APO502", "X-TOKEN-UNBOUND", Severity.DENY, "The token is not bound to a pod",
@@ -108,13 +128,13 @@ TOKEN_LONG = Rule(
     "APO503", "X-LIFE", Severity.DENY, "The token lives longer than is granted",
     "Lower expirationSeconds to at most spec.ceilings.assertionSeconds of the trust",
     "The ceiling bounds how long a token can be used after its binding has ended.",
-    ("policy",),
+    ("webhook", "policy"),
 )  # fmt: skip
 TOKEN_MOUNTED = Rule(
     "APO504", "X-TOKEN-DEBUG", Severity.DENY, "A debug container mounts the identity of a workload",
     "Leave out the debug container's volumeMounts: whoever may debug a pod need not be who the pod is",
     "The right to debug a pod would otherwise be the right to be that workload at the relying party.",
-    ("policy",),
+    ("webhook", "policy"),
 )  # fmt: skip
 
 URL_FORM = Rule(
@@ -128,12 +148,58 @@ URL_REFUSED = Rule(
     "Name the relying party's own address; which ones are allowed is a setting of the installation",
     "Whoever may write a trust could otherwise have tokens sent to a cloud's metadata service, to the API server or "
     "into the pod itself, and use the exchange to reach what they cannot.",
+    fixed=True,
 )  # fmt: skip
 CA_BUNDLE = Rule(
     "APO603", "X-CA-BUNDLE", Severity.BROKEN, "The CA bundle is not one",
     "Paste the PEM certificates of the authority that signed the relying party's certificate, and nothing else",
     "The bundle is the only thing by which the party's certificate is verified, and it is public: it stands in the "
     "pods. Anything else in it is a mistake, a private key a leak.",
+)  # fmt: skip
+
+ISSUER_MISMATCH = Rule(
+    "APO701", "X-ISSUER-MISMATCH", Severity.BROKEN, "Tokens name another issuer than the discovery document",
+    "Correct --service-account-issuer of the API server, so that both are the same byte for byte",
+    "A relying party looks up the keys under the issuer that a token names, and compares it byte for byte with what it "
+    "was set up with; a slash at the end is another issuer.",
+    ("status",),
+)  # fmt: skip
+ISSUER_HTTP = Rule(
+    "APO702", "X-ISSUER-HTTP", Severity.BROKEN, "The issuer is no https URL",
+    "Set --service-account-issuer of the API server to an https URL",
+    "Whoever is between a relying party and an issuer without TLS hands out keys of their own. No relying party takes "
+    "such an issuer.",
+    ("status", "lint"),
+)  # fmt: skip
+ISSUER_SHARED = Rule(
+    "APO703", "X-ISSUER-SHARED", Severity.WARN, "The issuer's name is the one that clusters have by default",
+    "Give each cluster an issuer of its own: --service-account-issuer",
+    "Where a relying party knows the keys of two clusters that call themselves the same, a subject of one is taken for "
+    "the subject of the same name of the other. Whether there is another one no cluster can see: an installation that "
+    "knows it sets this rule to deny.",
+    ("webhook", "status", "lint"),
+)  # fmt: skip
+JWKS_PRIVATE = Rule(
+    "APO704", "X-JWKS-PRIVATE", Severity.DENY, "The key set holds a private key",
+    "Publish the public members alone (kty, n, e, or crv, x, y), and replace the key: it is known now",
+    "Whoever reads it can sign tokens for every subject of the issuer.",
+    ("status", "lint"),
+    fixed=True,
+)  # fmt: skip
+ALG = Rule(
+    "APO705", "X-ALG", Severity.DENY, "A signature algorithm proves nothing",
+    "Use RS256, ES256 or another asymmetric algorithm of RFC 7518",
+    "With `none` there is no signature. With HS256 and its like whoever can check a token can also make one, and the "
+    "key that is used for it may be a public one.",
+    ("status", "lint"),
+    fixed=True,
+)  # fmt: skip
+JWKS_STALE = Rule(
+    "APO706", "X-JWKS-STALE", Severity.WARN, "The uploaded keys are not the ones that the cluster signs with",
+    "Upload the key set of /openid/v1/jwks again, with the keys of before until their last token has expired",
+    "A relying party that was given the keys does not follow a rotation. Tokens of a key that it lacks are refused; "
+    "a key that the cluster does not use any more goes on being accepted.",
+    ("lint",),
 )  # fmt: skip
 
 GENERIC: tuple[Rule, ...] = tuple(value for value in list(globals().values()) if isinstance(value, Rule))

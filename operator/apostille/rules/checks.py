@@ -12,6 +12,8 @@ from apostille.rules import catalogue
 
 MAX_AUDIENCE = 255
 MIN_SECONDS, MAX_SECONDS, LONG_SECONDS = 600, 86400, 3600
+# What the API server stretches to a year for its own audience (kube-apiserver, WarnOnlyBoundTokenExpirationPeriod).
+EXTENDED_SECONDS = 3607
 
 # Names by which an API server is known inside its cluster, whatever its flags say: kubernetes.default.svc is also the
 # default of --api-audiences, through the issuer.
@@ -47,6 +49,12 @@ def audience(value: str, path: str, issuer: Issuer | None) -> Iterator[Finding]:
         yield catalogue.AUD_WILDCARD.at(path, f"{value!r} contains {shown}; an audience is compared byte for byte")
 
 
+def issuer(issuer: Issuer, path: str) -> Iterator[Finding]:
+    """X-ISSUER-SHARED: what kubeadm, kind and others name every cluster's issuer."""
+    if _API_SERVER.fullmatch(_bare(issuer.url)):
+        yield catalogue.ISSUER_SHARED.at(path, f"the cluster's issuer is {issuer.url!r}")
+
+
 def service_account(namespace: str, name: str, path: str) -> Iterator[Finding]:
     """X-SUB-WILDCARD and X-SUB-DEFAULT for a service account's name."""
     if any(c in name for c in "*?"):
@@ -71,7 +79,7 @@ def lifetime(seconds: int, path: str, ceiling: int | None = None) -> Iterator[Fi
         yield catalogue.LIFE.at(
             path, f"{seconds} seconds is over the trust's ceiling of {ceiling}", f"Ask for at most {ceiling} seconds"
         )
-    elif seconds == 3607:
+    elif seconds == EXTENDED_SECONDS:
         yield catalogue.LIFE_3607.at(path, "3607 seconds would be stretched")
     elif seconds > LONG_SECONDS:
         yield catalogue.LIFE_LONG.at(path, f"{seconds} seconds is longer than an hour")

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from apostille.model.finding import Finding
 from apostille.model.identity import Issuer
 from apostille.parties import limits
-from apostille.parties.aws import commands, policy, resources, rules
+from apostille.parties.aws import commands, foreign, policy, resources, rules
 from apostille.parties.aws import evaluate as evaluation
 from apostille.parties.aws.settings import AWSTarget, AWSTrust
 from apostille.parties.party import (
@@ -38,7 +38,7 @@ class AWS:
     Trust = AWSTrust
     Target = AWSTarget
     deliveries: Sequence[Delivery] = ("SDK", "Sidecar")
-    rules = rules.RULES
+    rules = (*rules.RULES, *foreign.RULES)
     # The default provider chain takes these before a web identity (botocore credentials order).
     static_credentials = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE")
 
@@ -73,6 +73,7 @@ class AWS:
     def findings(self, trust: TrustView, bindings: Sequence[BindingView], issuer: Issuer | None) -> Iterator[Finding]:
         """Audience and issuer, and of what would be rendered the names of roles."""
         yield from rules.audience(trust.audience, "spec.audience")
+        yield from rules.session(trust, "spec.ceilings.sessionSeconds")
         if issuer is not None:
             yield from rules.issuer_form(issuer, "spec.issuer")
             yield from rules.role_names(bindings, "spec.allow")

@@ -19,19 +19,24 @@ _PLAIN = re.compile(r"[A-Za-z0-9_-]+")
 
 @dataclass(frozen=True, slots=True)
 class Role:
-    """One role: who may assume it. ``policy`` is set when a foreign document was read, otherwise it is derived."""
+    """One role: who may assume it. ``policy`` is set when a foreign document was read, otherwise it is derived.
+
+    ``managed_policies`` are ARNs of what a foreign document attaches to it; ours attach nothing.
+    """
 
     arn: str
     subjects: tuple[str, ...]
     max_session_seconds: int
     policy: Mapping[str, Any] | None = None
+    managed_policies: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class AWSAccess:
     """One OIDC provider and the roles that trust it.
 
-    ``other_audiences`` are further client ids that a provider was found to accept; none are ever wanted.
+    ``other_audiences`` are further client ids that a provider was found to accept, ``thumbprints`` certificates that it
+    was found to pin; none are ever wanted.
     """
 
     partition: str
@@ -40,6 +45,7 @@ class AWSAccess:
     audience: str
     roles: tuple[Role, ...]
     other_audiences: tuple[str, ...] = ()
+    thumbprints: tuple[str, ...] = ()
 
     @property
     def host(self) -> str:
@@ -137,6 +143,7 @@ def parse(files: Mapping[str, str]) -> AWSAccess:
     try:
         provider = json.loads(files[PROVIDER_FILE])
         issuer, (audience, *others) = provider["Url"], provider["ClientIDList"]
+        thumbprints = tuple(map(str, as_list(provider.get("ThumbprintList", []))))
         host = issuer.removeprefix("https://")
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ValueError(f"{PROVIDER_FILE}: needs Url and ClientIDList ({error!r})") from None
@@ -150,9 +157,11 @@ def parse(files: Mapping[str, str]) -> AWSAccess:
         arn = f"arn:{partition}:iam::{account}:role{document.get('Path', '/')}{document['RoleName']}"
         if ROLE_ARN.fullmatch(arn) is None:
             raise ValueError(f"{file}: {arn} is not a role")
-        roles.append(Role(arn, _exact_subjects(policy, host), document.get("MaxSessionDuration", 3600), policy))
+        attached = tuple(map(str, as_list(document.get("ManagedPolicyArns", []))))
+        session = document.get("MaxSessionDuration", 3600)
+        roles.append(Role(arn, _exact_subjects(policy, host), session, policy, attached))
     roles.sort(key=lambda role: role.arn)
-    return AWSAccess(partition, account, issuer, audience, tuple(roles), tuple(others))
+    return AWSAccess(partition, account, issuer, audience, tuple(roles), tuple(others), thumbprints)
 
 
 def _role_document(file: str, text: str) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -58,10 +58,16 @@ SUBJECT_LONG = Rule(
     "Choose shorter names: system:serviceaccount:NAMESPACE:NAME may have at most 255 characters",
     "STS takes a subject of at most 255 characters (SubjectFromWebIdentityToken); the exchange would always fail.",
 )  # fmt: skip
+SESSION_LONG = Rule(
+    "AWS206", "AWS-SESSION-LONG", Severity.WARN, "Sessions outlive their binding by hours",
+    "Prefer 3600 seconds or less",
+    "Nothing ends a session of a role before its time: what an ended binding gave out is good until then.",
+)  # fmt: skip
 RULES: tuple[Rule, ...] = (
-    TARGET_FORM, TARGET_ACCOUNT, POLICY_SIZE, ISSUER_FORM, ISSUER_PRIVATE, ROLE_NAME, SUBJECT_LONG,
+    TARGET_FORM, TARGET_ACCOUNT, POLICY_SIZE, ISSUER_FORM, ISSUER_PRIVATE, ROLE_NAME, SUBJECT_LONG, SESSION_LONG,
 )  # fmt: skip
 
+LONG_SESSION = 3600
 MAX_SUBJECT = 255  # characters of SubjectFromWebIdentityToken (STS AssumeRoleWithWebIdentity)
 _HOST = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*")
 # Names that no public DNS server answers, and addresses, for which nobody has a public certificate.
@@ -119,3 +125,9 @@ def subject(value: str, path: str) -> Iterator[Finding]:
     """AWS-SUBJECT-LONG."""
     if len(value) > MAX_SUBJECT:
         yield SUBJECT_LONG.at(path, f"{value!r} has {len(value)} characters")
+
+
+def session(trust: TrustView, path: str) -> Iterator[Finding]:
+    """AWS-SESSION-LONG."""
+    if trust.session_seconds > LONG_SESSION:
+        yield SESSION_LONG.at(path, f"a session may last {trust.session_seconds} seconds")

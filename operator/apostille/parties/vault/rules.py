@@ -10,7 +10,7 @@ from apostille.parties.party import TrustView
 from apostille.parties.vault.documents import CONFIG, VaultAccess
 from apostille.parties.vault.evaluate import strings
 from apostille.parties.vault.settings import is_role_name
-from apostille.rules import vendors
+from apostille.rules import keys, vendors
 from apostille.rules.catalogue import AUD_COMMON
 
 TARGET_FORM = Rule(
@@ -138,6 +138,7 @@ def documents(access: VaultAccess) -> Iterator[Finding]:
         yield NO_ISSUER.at(f"{CONFIG}:bound_issuer", "bound_issuer is not set")
     if not config.get("jwt_supported_algs"):
         yield ALGS.at(f"{CONFIG}:jwt_supported_algs", "jwt_supported_algs is not set")
+    yield from keys.algorithms(strings(config.get("jwt_supported_algs")), f"{CONFIG}:jwt_supported_algs")
     if default := config.get("default_role"):
         yield DEFAULT_ROLE.at(f"{CONFIG}:default_role", f"a login that names no role gets {default}")
     for name, role in access.roles.items():
