@@ -75,7 +75,8 @@ class File(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
         Literal["AWSCredentials", "AWSProcess", "Dotenv", "JSON", "Token"],
         doc(
             "format is AWSCredentials for a shared credentials file, AWSProcess for what credential_process expects, "
-            "Dotenv for lines NAME='value', JSON for every value and the end as an object, or Token for the token alone."
+            "Dotenv for lines NAME='value', JSON for every value and the end as an object, or Token for the token "
+            "alone."
         ),
     ]
     name: Annotated[
