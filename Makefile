@@ -4,7 +4,9 @@
 
 # Test workers: tests wait for API servers more than they compute.
 WORKERS ?= auto
-PYTEST := hack/python -m pytest -n $(WORKERS) --dist loadgroup
+# The long forms mostly wait for deadlines: more of them than cores.
+E2E_WORKERS ?= 3
+PYTEST := hack/python -m pytest --dist loadgroup
 
 help: ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -23,18 +25,18 @@ demo-node-down: ## Stop the demo on the node and remove everything of it
 
 test: ## Unit, golden, property and integration tests on real API servers
 	@hack/testbed build
-	@$(PYTEST) -m "not e2e and not soak"
+	@$(PYTEST) -n $(WORKERS) -m "not e2e and not soak"
 
 e2e: ## The long forms: kills, outages, races, a real node, Vault, MinIO, Keycloak and Hydra, the demos end to end
 	@hack/testbed build
 	@hack/testbed build vault minio
 	-@hack/testbed build hydra keycloak
 	-@hack/testbed build --node
-	@$(PYTEST) -m "e2e and not soak"
+	@$(PYTEST) -n $(E2E_WORKERS) -m "e2e and not soak"
 
 soak: ## Very long forms, not in CI
 	@hack/testbed build
-	@HYPOTHESIS_PROFILE=soak $(PYTEST) -m "soak or property" --timeout 7200
+	@HYPOTHESIS_PROFILE=soak $(PYTEST) -n $(WORKERS) -m "soak or property" --timeout 7200
 
 bench: ## Baseline and ours side by side in one run, as a table and as JSON
 	@hack/testbed build

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from copy import deepcopy
 from datetime import UTC, datetime
@@ -19,7 +20,13 @@ from apostille.model.identity import Issuer, ServiceAccount
 NOW = datetime(2026, 11, 24, 12, 0, 0, tzinfo=UTC)
 ACCOUNT = "123456789012"
 AUDIENCE = "https://aws-prod.sts.example"
-ISSUER = Issuer("https://oidc.example.com/cluster-a", ("key-1",), ("https://kubernetes.default.svc", "api.internal"))
+JWK = {"use": "sig", "kty": "RSA", "kid": "key-1", "alg": "RS256", "n": "sXch3qKx", "e": "AQAB"}
+ISSUER = Issuer(
+    "https://oidc.example.com/cluster-a",
+    ("key-1",),
+    ("https://kubernetes.default.svc", "api.internal"),
+    jwks=json.dumps({"keys": [JWK]}),
+)
 CONTEXT = Context(issuer=ISSUER, own_namespace="apostille-system")
 SETTINGS = ClusterSettings(
     own_namespace="apostille-system",

@@ -12,13 +12,15 @@ if TYPE_CHECKING:
 USAGE = """Exchanges a pod's service-account tokens for short-lived credentials at relying parties.
 
 usage: apostille-exchange run --plan FILE [--state FILE] [--metrics-port N] --admission=JSON [--admission=JSON ...]
+       apostille-exchange run --once --plan FILE --admission=JSON [--admission=JSON ...]
        apostille-exchange ready PATH ...
        apostille-exchange status [FILE]
        apostille-exchange --help
 
 run    keeps the credentials of every admitted binding fresh, in files and at endpoints on loopback, until SIGTERM.
        FILE is the plan that the downward API carries in from the pod's annotation; what a pod was admitted for
-       stands in its arguments. --metrics-port serves /metrics on all addresses of the pod.
+       stands in its arguments. --metrics-port serves /metrics on all addresses of the pod. With --once it ends as soon
+       as every binding has its first credential, which stays: for init containers.
 ready  succeeds when every PATH holds a credential that has not ended: the container's startup probe.
 status prints how every binding stands: pending, fresh, overdue, expired, failed, denied or ended.
 
@@ -71,7 +73,8 @@ def _run(words: Sequence[str]) -> int:
     from apostille_exchange.recipe import RecipeError, loads_admission
 
     options: dict[str, list[str]] = {"--plan": [], "--admission": [], "--state": [], "--metrics-port": []}
-    rest = list(words)
+    rest = [word for word in words if word != "--once"]
+    once = len(rest) < len(words)
     while rest:
         name, equals, value = rest.pop(0).partition("=")
         if name not in options:
@@ -103,7 +106,7 @@ def _run(words: Sequence[str]) -> int:
     listeners = _listen({serve.port for admission in admissions for serve in admission.serves})
     from apostille_exchange.run import run
 
-    return run(options["--plan"][0], admissions, (options["--state"] or [""])[0], int(metrics_port), listeners)
+    return run(options["--plan"][0], admissions, (options["--state"] or [""])[0], int(metrics_port), listeners, once)
 
 
 def _listen(ports: set[int]) -> Sequence[socket]:

@@ -28,6 +28,7 @@ from apostille_exchange.recipe import Admission, Plan, RecipeError
 from apostille_exchange.status import document
 
 CLOSING, CLOSING_STEP = 20.0, 0.05  # seconds for revocations after SIGTERM; a pod's grace is 30 by default
+ONCE_INTERVAL = 0.1  # the same where a pod waits for the end
 INTERVAL = 1.0  # seconds between two looks at plan, assertions and clocks
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 _LABEL = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-")
@@ -94,6 +95,11 @@ class Exchanger:
     def standings(self) -> list[Standing]:
         """How every binding stands now."""
         return [life.standing() for life in self._lives.values()]
+
+    def complete(self) -> bool:
+        """Whether every admitted binding holds a credential."""
+        held = [standing.state == "fresh" for standing in self.standings()]
+        return len(held) == len(self._admitted) and all(held)
 
     def tick(self) -> None:
         """One look at everything; starts the exchanges that are due."""
@@ -185,10 +191,12 @@ def run(
     state: str = "",
     metrics_port: int = 0,
     listeners: Sequence[socket] = (),
+    once: bool = False,
 ) -> int:
     """Serves until SIGTERM or SIGINT; returns the exit code. Nothing else ends it.
 
-    ``listeners`` are the endpoints', where their ports could be had already.
+    ``listeners`` are the endpoints', where their ports could be had already. ``once``: it also ends when every binding
+    holds a credential, which is left behind and not revoked.
     """
     # Blocked in every thread and waited for in this one: no handler that could run in the middle of something.
     signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
@@ -205,7 +213,9 @@ def run(
             state_file.write(exchanger.standings())
         except Exception as error:
             log("error", "unexpected", detail=type(error).__name__)
-        if signal.sigtimedwait(_SIGNALS, INTERVAL) is not None:
+        if once and exchanger.complete():
+            return 0
+        if signal.sigtimedwait(_SIGNALS, ONCE_INTERVAL if once else INTERVAL) is not None:
             break
     # Nobody is given a credential that is revoked a moment later.
     endpoints.close()

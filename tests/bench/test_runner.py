@@ -67,13 +67,17 @@ def test_a_result_is_a_table_for_people_and_json_for_programs(tmp_path: Path) ->
     assert set(written["machine"]) == {"cores", "machine", "python"}
 
 
-# What needs a node runs where its tests are.
-ANYWHERE = {name: scenario for name, scenario in SCENARIOS.items() if name != "cutoff"}
+# What needs a node runs where its tests are; thousands of grants take minutes.
+ANYWHERE = [
+    pytest.param(scenario, id=name, marks=pytest.mark.soak if name in ("refusal", "grants") else ())
+    for name, scenario in SCENARIOS.items()
+    if name != "cutoff"
+]
 
 
 @pytest.mark.e2e
 @pytest.mark.integration
-@pytest.mark.parametrize("scenario", ANYWHERE.values(), ids=ANYWHERE)
+@pytest.mark.parametrize("scenario", ANYWHERE)
 def test_every_scenario_measures_on_the_real_thing(scenario: Scenario) -> None:
     result = measure(scenario, 1, lambda _: None)
     assert len({row.variant for row in result.rows}) >= 2

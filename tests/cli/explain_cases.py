@@ -221,6 +221,17 @@ CASES: Mapping[str, Observed] = {
         ],
         None,
     ),
+    "trusts-forbidden-sidecar": observed(
+        running(builders.pod(), SIDECAR_PLAN, **STARTED),
+        [
+            _with(
+                SIDECAR,
+                status=status(READY, phase="Live", pods={"matched": 1, "injected": 1, "stale": 0, "missing": 0}),
+            )
+        ],
+        None,
+        exchange_log=log(UNREACHABLE),
+    ),
     "trusts-forbidden-not-judged": observed(running(builders.pod()), [BINDING], None),
     "trusts-forbidden-not-bound": observed(running(builders.pod()), [], None),
     "unreadable-binding": Observed(

@@ -231,10 +231,60 @@ def test_two_bindings_may_not_set_one_variable_differently() -> None:
     found = inject(pod(), [SDK, other], SETTINGS)
     assert found.denial == (
         "spec.containers[0].env: WorkloadBindings other and s3 both set AWS_WEB_IDENTITY_TOKEN_FILE, "
-        "AWS_ROLE_SESSION_NAME in container app; give each its own containers (spec.delivery.containers.include)"
+        "AWS_ROLE_SESSION_NAME in container app; give each its own containers (spec.delivery.containers.include), "
+        "or leave the variables of one out (spec.delivery.environment: Omit)"
     )
+    beside = plan(binding("other", delivery={"environment": "Omit"}))
+    both = injected(pod(), SDK, beside)["spec"]["containers"][0]
+    assert {v["value"] for v in both["env"] if v["name"] == "AWS_WEB_IDENTITY_TOKEN_FILE"} == {
+        "/var/run/secrets/apostille.dev/s3/token"
+    }
+    assert [mount["mountPath"] for mount in both["volumeMounts"]] == [
+        "/var/run/secrets/apostille.dev/other", "/var/run/secrets/apostille.dev/s3",
+    ]  # fmt: skip
     apart = [
         plan(binding(name, delivery={"containers": {"include": [container]}}))
         for name, container in (("s3", "app"), ("other", "log"))
     ]
     assert not inject(pod({"name": "app"}, {"name": "log"}), apart, SETTINGS).denial
+
+
+def test_a_token_alone_comes_without_environment() -> None:
+    container = injected(pod(), plan(binding("raw", delivery={"mode": "TokenOnly"})))["spec"]["containers"][0]
+    assert "env" not in container
+    assert [mount["name"] for mount in container["volumeMounts"]] == ["apostille-token-raw"]
+
+
+def test_what_runs_once_is_an_ordinary_init_container_before_the_others() -> None:
+    once = plan(sidecar("once", delivery={"mode": "Init", "environment": "Omit"}))
+    raw = pod(initContainers=[{"name": "istio-init"}, {"name": "migrate"}], securityContext={"runAsUser": 1000})
+    after = injected(raw, once, SIDECAR)
+    assert [container["name"] for container in after["spec"]["initContainers"]] == [
+        "istio-init", "apostille-init", "apostille-exchange", "migrate",
+    ]  # fmt: skip
+    made = after["spec"]["initContainers"][1]
+    assert made["args"][:4] == ["run", "--plan", "/etc/apostille.dev/plan", "--once"]
+    assert {"restartPolicy", "startupProbe", "ports"}.isdisjoint(made)
+    (admission,) = (loads_admission(arg.removeprefix("--admission=")) for arg in made["args"][4:])
+    assert (admission.binding, [output.mode for output in admission.outputs]) == ("once", [0o600])
+    assert made["securityContext"]["runAsUser"] == 1000
+    # The token is the init container's alone, as it is the sidecar's.
+    (app,) = after["spec"]["containers"]
+    assert [mount["name"] for mount in app["volumeMounts"]] == ["apostille-credentials"]
+    # A pod that had one of the two gets the other at its place.
+    for before in ([once], [SIDECAR]):
+        first = injected(raw, *before)
+        assert [c["name"] for c in injected(first, once, SIDECAR)["spec"]["initContainers"]] == [
+            "istio-init", "apostille-init", "apostille-exchange", "migrate",
+        ]  # fmt: skip
+
+
+def test_containers_can_be_left_out() -> None:
+    apart = plan(binding("s3", delivery={"containers": {"exclude": ["logs", "gone"]}}))
+    raw = pod({"name": "app"}, {"name": "logs"}, initContainers=[{"name": "migrate"}])
+    after = injected(raw, apart)["spec"]
+    given = [c["name"] for c in (*after["initContainers"], *after["containers"]) if c.get("env")]
+    assert given == ["migrate", "app"]
+    (warning,) = inject(raw, [apart], SETTINGS).warnings
+    assert "spec.delivery.containers.exclude names gone" in warning
+    assert apart.frozen.digest != SDK.frozen.digest, "a running pod has it where it should not be"

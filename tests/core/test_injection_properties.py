@@ -31,6 +31,9 @@ SIDECAR_FOR_APP = plan(sidecar("files-app", delivery={"mode": "Sidecar", "contai
 OTHER_ROLE = plan(
     binding("s3-reader", target={"aws": {"roleARN": role("other")}}), trust(audience="https://aws-other.sts.example")
 )
+ONCE = plan(sidecar("once", delivery={"mode": "Init"}))
+TOKEN = plan(binding("token", delivery={"mode": "TokenOnly", "containers": {"exclude": ["app"]}}))
+BARE = plan(sidecar("bare", delivery={"mode": "Sidecar", "environment": "Omit"}))
 PLANS: list[list[PodPlan]] = [
     [SDK],
     [SIDECAR],
@@ -38,6 +41,8 @@ PLANS: list[list[PodPlan]] = [
     [SIDECAR_FOR_APP],
     [SDK, SIDECAR],
     [SIDECAR_FOR_APP, SDK_FOR_APP],
+    [ONCE],
+    [BARE, ONCE, TOKEN],
 ]
 
 plans = st.sampled_from(PLANS)
@@ -300,8 +305,7 @@ def assert_exactly_ours(pod: Mapping[str, Any], want: list[PodPlan]) -> None:
     assert _ours(pod, "labels") == ({names.INJECTED_LABEL: "true"} if want else {})
     volumes = [volume for volume in pod["spec"].get("volumes") or () if names.is_our_volume(volume["name"])]
     assert sorted(volumes, key=str) == sorted(pod_parts.volumes(want), key=str)
-    sidecar = pod_parts.exchange_container(want, pod["spec"], SETTINGS)
-    assert _sidecars(pod) == ([sidecar] if sidecar else [])
+    assert _sidecars(pod) == pod_parts.exchange_containers(want, pod["spec"], SETTINGS)
     assert all(container["name"] not in names.OUR_CONTAINERS for container in pod["spec"]["containers"])
     for container in [*(pod["spec"].get("initContainers") or ()), *pod["spec"]["containers"]]:
         if container["name"] in names.OUR_CONTAINERS:
@@ -309,8 +313,7 @@ def assert_exactly_ours(pod: Mapping[str, Any], want: list[PodPlan]) -> None:
         mine = [
             plan
             for plan in want
-            if container["name"] not in SETTINGS.mesh_proxies
-            and (not plan.frozen.include or container["name"] in plan.frozen.include)
+            if container["name"] not in SETTINGS.mesh_proxies and plan.frozen.reaches(container["name"])
         ]
         mounts = [mount for mount in container.get("volumeMounts") or () if names.is_our_volume(mount["name"])]
         assert sorted(mounts, key=str) == sorted(pod_parts.container_mounts(mine), key=str)
@@ -386,7 +389,7 @@ def test_a_second_call_touches_only_what_another_webhook_added(
     own = f"/spec/{'initContainers' if first else 'containers'}/{len(section) - 1}/"
     beyond = [operation for operation in again.operations if not operation["path"].startswith(own)]
     # A container of another uid must be able to read the credentials as well: that is the sidecar's to change.
-    assert all(operation["value"]["name"] == names.EXCHANGE_CONTAINER for operation in beyond)
+    assert all(operation["value"]["name"] in names.OUR_CONTAINERS for operation in beyond)
     assert inject(apply(injected, again), want, SETTINGS).operations == ()
 
 

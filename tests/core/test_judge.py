@@ -126,6 +126,14 @@ WIDE = trust(
         ({"token": {"expirationSeconds": 3607}}, [("APO303", "spec.token.expirationSeconds")]),
         ({"token": {"expirationSeconds": 86400}}, [("APO302", "spec.token.expirationSeconds")]),
         ({"delivery": {"mode": "Sidecar"}}, []),
+        ({"delivery": {"mode": "Init"}}, []),
+        ({"delivery": {"mode": "Init", "files": [{"format": "JSON", "name": "a.json"}]}}, []),
+        ({"delivery": {"mode": "Init", "notify": {"http": {"port": 80}}}}, [("APO401", "spec.delivery.notify")]),
+        ({"delivery": {"mode": "Init", "endpoint": {"type": "AWSContainerCredentials"}}},
+         [("APO401", "spec.delivery.endpoint")]),
+        ({"delivery": {"mode": "TokenOnly"}}, []),
+        ({"delivery": {"mode": "TokenOnly", "files": [{"format": "JSON", "name": "a.json"}]}},
+         [("APO401", "spec.delivery.files")]),
     ],
 )  # fmt: skip
 def test_binding(spec: dict[str, Any], expected: list[tuple[str, str]]) -> None:

@@ -40,6 +40,8 @@ FROZEN = {
     "SELECTION_PREFIX": "apostille-pods-",
     "KINDS_WEBHOOKS": "apostille-kinds",
     "POLICY_PREFIX": "apostille-",
+    "SERVE_ANNOTATION": "apostille.dev/serve",
+    "SERVING_SECRET": "apostille-serving-certificate",
     "AUDIENCES_WEBHOOKS": "apostille-audiences",
     "WORKLOADS_PREFIX": "apostille-workloads-",
     "AUDIENCES": "apostille-audiences",

@@ -32,6 +32,13 @@ def projecting(*audiences: str | None, **changed: Any) -> dict[str, Any]:
     return pod(volumes=[{"name": "t", "projected": {"sources": [{"configMap": {"name": "ca"}}, *sources]}}], **changed)
 
 
+def test_a_windows_pod_is_told_apart() -> None:
+    linux, windows = facts(pod()), facts(pod(os={"name": "windows"}))
+    assert linux is not None
+    assert windows is not None
+    assert (linux.windows, windows.windows) == (False, True)
+
+
 def test_pods_that_are_over_or_going_count_for_nothing() -> None:
     assert facts(pod()) is not None
     assert facts(pod() | {"status": {"phase": "Succeeded"}}) is None

@@ -134,3 +134,25 @@ def test_a_killed_sidecar_comes_back_while_its_party_is_away(runner: PodRunner, 
     until(restarted, "the container is started again and its probe succeeds")
     assert runner.execute(world.namespace, "p", "app", ["cat", FILE]).stdout == before
     until(lambda: "goes on with the credential" in str(said(runner, world)), "it says so")
+
+
+@pytest.mark.parametrize(("mode", "container"), [("Init", names.INIT_CONTAINER), ("Sidecar", names.EXCHANGE_CONTAINER)])
+def test_a_job_has_its_credential_and_ends(
+    runner: PodRunner, world: Scene, aws: AWSParty, mode: str, container: str
+) -> None:
+    app = {"name": "app", "image": "example.com/app:1", "command": ["python", "-c", CALLER]}
+    raw = builders.pod(app, restartPolicy="Never", automountServiceAccountToken=False)
+    raw["metadata"] = {"name": "p", "namespace": world.namespace}
+    plan = builders.plan(builders.sidecar(BINDING, namespace=world.namespace, delivery={"mode": mode}))
+    made = inject(raw, [plan], InjectionSettings())
+    world.create(jsonpatch.apply_patch(raw, [dict(operation) for operation in made.operations]))
+    done = runner.wait(
+        world.namespace, "p", lambda pod: (pod or {}).get("status", {}).get("phase") in ("Succeeded", "Failed")
+    )
+    log = runner.logs(world.namespace, "p", "app")
+    assert done is not None
+    assert done["status"]["phase"] == "Succeeded", log
+    session = f"arn:aws:sts::{builders.ACCOUNT}:assumed-role/payments-reader/{world.namespace}.{BINDING}"
+    assert log.strip() == session
+    assert [told["name"] for told in done["status"]["initContainerStatuses"]] == [container]
+    assert [one.code for one in aws.exchanges] == ["OK"]

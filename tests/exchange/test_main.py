@@ -79,7 +79,11 @@ def test_both_spellings_of_an_option_are_taken(tmp_path: Path, monkeypatch: pyte
     assert exit_code(["run", "--plan=/p=q", "--admission", dumps_admission(admission)]) == 0
     assert exit_code(run_arguments([admission], "/p=q")) == 0
     assert exit_code(run_arguments([admission], "/p", "--state=/s", "--metrics-port=9")) == 0
-    assert seen == [*[("/p=q", [admission], "", 0, ())] * 2, ("/p", [admission], "/s", 9, ())]
+    assert exit_code(run_arguments([admission], "/p", "--once")) == 0
+    assert seen == [
+        *[("/p=q", [admission], "", 0, (), False)] * 2, ("/p", [admission], "/s", 9, (), False),
+        ("/p", [admission], "", 0, (), True),
+    ]  # fmt: skip
 
 
 def test_ready_when_every_file_holds_a_credential_that_has_not_ended(

@@ -6,15 +6,16 @@ import json
 import re
 import signal
 import socket
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from apostille_exchange.recipe import Admission
+from apostille_exchange.recipe import Admission, run_arguments
 from exchange.scene import PodFiles, ended, plan_text, recipe
-from exchange.sidecar_process import Sidecar, until
+from exchange.sidecar_process import CEILING, Sidecar, program, until
 from testbed.strict_sts_world import AUDIENCE, ROLE, SUBJECT, World, role, world
 
 WRITER = ROLE.replace("payments-reader", "payments-writer")
@@ -207,3 +208,22 @@ def test_a_token_that_the_kubelet_replaces_is_taken_up(sts: World, container: Co
     container.delivered()
     exchanged = until(lambda: sidecar.said("Exchanged"), "it is logged")
     assert [line["jti"] for line in exchanged] == ["jti-right"]
+
+
+def test_once_it_ends_with_the_first_credential_and_leaves_it(container: Container, sts: World) -> None:
+    admissions = [container.admission(), container.admission("other")]
+    container.files.put_plan(recipe(role=ROLE), recipe("other", role=ROLE))
+    container.put_token(sts.token())
+    command = program(*run_arguments(admissions, str(container.files.plan), "--once"))
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as running:
+        assert running.stderr is not None
+        # It waits for the second binding's assertion, as an init container waits for the kubelet.
+        until(container.content, "the first credential is there")
+        assert running.poll() is None
+        container.files.put_token(sts.token(), "other")
+        assert running.wait(CEILING) == 0
+        told = running.stderr.read()
+    assert "aws_session_token" in container.content()
+    assert container.files.output("other").exists()
+    assert [json.loads(line)["result"] for line in told.splitlines() if '"result"' in line][-1] == "Exchanged"
+    assert "revoked" not in told

@@ -246,8 +246,13 @@ BAD_BINDINGS: dict[str, tuple[str, Any, str]] = {
         "spec.validity.notAfter: Invalid value: notAfter must be later than notBefore",
     ),
     "a delivery that nothing serves yet": (
-        "spec.delivery.mode", "Init",
-        'spec.delivery.mode: Unsupported value: "Init": supported values: "Auto", "SDK", "Sidecar"',
+        "spec.delivery.mode", "Proxy",
+        'spec.delivery.mode: Unsupported value: "Proxy": supported values: "Auto", "Init", "SDK", "Sidecar", '
+        '"TokenOnly"',
+    ),
+    "containers that are named and left out at once": (
+        "spec.delivery.containers", {"include": ["app"], "exclude": ["logs"]},
+        "spec.delivery.containers.exclude: Forbidden: give include or exclude, not both",
     ),
     "not a container's name": (
         "spec.delivery.containers.include", ["A_B"],
@@ -271,10 +276,10 @@ def test_a_bad_binding_gets_one_message_that_names_the_field(kinds: Any, where: 
     ("kind", "path"),
     [
         ("trust", "spec.colour"),
-        ("trust", "spec.relyingParty.gcp"),
+        ("trust", "spec.relyingParty.oracle"),
         ("trust", "spec.relyingParty.aws.bucket"),
         ("trust", "spec.issuer.url"),
-        ("binding", "spec.target.gcp"),
+        ("binding", "spec.target.oracle"),
         ("binding", "spec.subject.claims"),
         ("binding", "spec.token.audience"),
     ],
@@ -336,16 +341,16 @@ def test_defaults_are_visible_in_what_is_stored(stored: Any) -> None:
 
     assert made_trust == trust()["spec"] | {
         "issuer": {"type": "Cluster"},
-        "enforcement": {"mode": "Audit", "force": False},
-        "ceilings": {"assertionSeconds": 3600, "sessionSeconds": 3600},
-        "configuration": {"mode": "Render"},
+        "enforcement": {"mode": "Audit", "force": False, "observeTokenRequests": False},
+        "ceilings": {"assertionSeconds": 3600, "sessionSeconds": 3600, "sessionWithinAssertion": False},
+        "configuration": {"mode": "Render", "formats": ["Native"]},
         "governance": {},
         "sharedAudience": False,
         "suspended": False,
     }
     assert made_binding == binding("any")["spec"] | {
         "token": {"expirationSeconds": 3600},
-        "delivery": {"mode": "Auto", "containers": {"include": []}},
+        "delivery": {"mode": "Auto", "containers": {"include": [], "exclude": []}, "environment": "Set", "files": []},
         "validity": {},
         "suspended": False,
     }

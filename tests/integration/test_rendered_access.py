@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from apostille.parties.shell import FILE as SCRIPT
 from apostille.parties.terraform import FILE as CONFIGURATION
@@ -13,6 +15,7 @@ from integration.cluster import Cluster, Team, role
 from integration.plain_client import service_account, until
 
 pytestmark = pytest.mark.integration
+EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
 def access(team: Team, trust: str = "") -> dict[str, str]:
@@ -100,3 +103,35 @@ def test_the_binding_that_goes_over_a_limit_is_named_and_the_last_good_documents
         assert limit["used"] > limit["limit"] == 2048
         assert limit["binding"] == f"{team.ns}/a-crowd"
         assert access(team) == before
+
+
+@pytest.mark.parametrize(
+    ("example", "environment", "documents"),
+    [
+        ("gcp", {"GOOGLE_APPLICATION_CREDENTIALS", "GOOGLE_CLOUD_PROJECT"}, {"pool.json", "provider.json"}),
+        ("azure", {"AZURE_CLIENT_ID", "AZURE_TENANT_ID", "AZURE_FEDERATED_TOKEN_FILE", "AZURE_AUTHORITY_HOST"}, set()),
+    ],
+)
+def test_the_examples_of_the_clouds_work_as_written(
+    cluster: Cluster, example: str, environment: set[str], documents: set[str]
+) -> None:
+    with cluster.team() as team:
+        trust, binding, pod = (
+            yaml.safe_load((EXAMPLES / example / file).read_text())
+            for file in ("10-trust.yaml", "20-binding.yaml", "30-pod.yaml")
+        )
+        # Under names of the team's own, since other tests share the cluster.
+        trust["metadata"]["name"] = binding["spec"]["trustRef"]["name"] = team.ns
+        trust["spec"]["audience"] = f"https://{team.ns}.sts.example"
+        trust["spec"]["allow"][0]["namespace"] = team.ns
+        for document in (binding, pod):
+            document["metadata"]["namespace"] = team.ns
+        team.declare(trust, binding)
+        team.in_force()
+        subject = f"system:serviceaccount:{team.ns}:reader"
+        until(lambda: subject in access(team).get(SCRIPT, ""), "the binding is rendered")
+        assert documents <= set(access(team))
+        (stored,) = team.declare(pod)
+        given = {variable["name"] for variable in stored["spec"]["containers"][0]["env"]}
+        assert environment <= given
+        assert team.get(trust)["status"]["limits"]

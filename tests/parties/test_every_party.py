@@ -125,7 +125,7 @@ def test_the_script_is_one_and_the_configuration_too(kind: str) -> None:
     )  # fmt: skip
     assert (shown.returncode, shown.stderr) == (0, "")
     document = json.loads(sample.party.render(made, "terraform")[terraform.FILE])
-    assert set(document) == {"terraform", "resource"}
+    assert {"terraform", "resource"} <= set(document) <= {"terraform", "resource", "output"}
     sources = document["terraform"]["required_providers"]
     for kind_of, resources in document["resource"].items():
         assert kind_of.partition("_")[0] in sources, "every resource is of a provider that is named"

@@ -107,8 +107,20 @@ class Issuer:
         return Reply(404)
 
 
+class Published:
+    """A copy of an issuer's documents, by their paths."""
+
+    def __init__(self, documents: Mapping[str, Any]) -> None:
+        self._documents = documents
+
+    def answer(self, request: Request) -> Reply:
+        """Serves the copy."""
+        found = self._documents.get(request.path)
+        return Reply(404) if found is None else Reply(200, json.dumps(found).encode())
+
+
 @contextmanager
-def served(issuer: Issuer, directory: Path) -> Iterator[tuple[Server, Path]]:
+def served(issuer: Issuer | Published, directory: Path) -> Iterator[tuple[Server, Path]]:
     """Runs the issuer's endpoints; yields the server and its CA file."""
     directory.mkdir(parents=True, exist_ok=True)
     authority = Authority(directory)

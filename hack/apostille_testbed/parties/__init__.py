@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     from apostille_testbed.parties.aws import AWSParty
     from apostille_testbed.parties.databricks import DatabricksParty
+    from apostille_testbed.parties.entra import EntraParty
+    from apostille_testbed.parties.google import GoogleParty
     from apostille_testbed.parties.hcp import HCPParty
     from apostille_testbed.parties.hydra.party import HydraParty
     from apostille_testbed.parties.keycloak.party import KeycloakParty
@@ -56,6 +58,8 @@ class Party(Protocol):
 # module:class, imported on use: a test that needs one party pays for one party.
 _PARTIES = {
     "aws": "apostille_testbed.parties.aws:AWSParty",
+    "entra": "apostille_testbed.parties.entra:EntraParty",
+    "google": "apostille_testbed.parties.google:GoogleParty",
     "databricks": "apostille_testbed.parties.databricks:DatabricksParty",
     "hcp": "apostille_testbed.parties.hcp:HCPParty",
     "hydra": "apostille_testbed.parties.hydra.party:HydraParty",
@@ -73,6 +77,10 @@ def names() -> tuple[str, ...]:
 
 @overload
 def party(name: Literal["aws"], **settings: Any) -> AbstractContextManager[AWSParty]: ...
+@overload
+def party(name: Literal["entra"], **settings: Any) -> AbstractContextManager[EntraParty]: ...
+@overload
+def party(name: Literal["google"], **settings: Any) -> AbstractContextManager[GoogleParty]: ...
 @overload
 def party(name: Literal["databricks"], **settings: Any) -> AbstractContextManager[DatabricksParty]: ...
 @overload

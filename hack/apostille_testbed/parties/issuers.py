@@ -6,16 +6,13 @@ that elsewhere. The servers reach it under the issuer's own name, through a prox
 
 from __future__ import annotations
 
-import contextlib
 import json
-import socket
-import socketserver
-import threading
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from apostille_testbed.parties.proxy import Proxy
 from apostille_testbed.parties.serving import Reply, Request, Server
 from apostille_testbed.parties.tls import Authority
 
@@ -48,7 +45,7 @@ class IssuerSite:
         self.ca = authority.pem
         """The PEM file that its readers must trust."""
         self._server = Server(self._answer, authority.server({*self._issuers, _CLUSTERS}), "127.0.0.1")
-        self._proxy = _Proxy(self._issuers, self._server.port)
+        self._proxy = Proxy(self._issuers, self._server.port)
         self.environment = {"HTTPS_PROXY": self._proxy.url, "NO_PROXY": "127.0.0.1,localhost"}
         """What makes a program find it."""
         self.reads = 0
@@ -91,60 +88,3 @@ class IssuerSite:
 
 def _host(url: str) -> str:
     return urlsplit(url).hostname or ""
-
-
-class _Proxy:
-    """An HTTP CONNECT proxy (RFC 9110 §9.3.6) to one port, for these host names only."""
-
-    def __init__(self, hosts: Collection[str], port: int) -> None:
-        self._server = _Threads(("127.0.0.1", 0), _tunnel(hosts, port))
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
-        self._thread: threading.Thread | None = None
-
-    def start(self) -> None:
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._server.serve_forever, name="issuer-proxy", daemon=True)
-            self._thread.start()
-
-    def close(self) -> None:
-        if self._thread is not None:
-            self._server.shutdown()
-            self._thread.join()
-        self._server.server_close()
-
-
-class _Threads(socketserver.ThreadingTCPServer):
-    daemon_threads = True
-    block_on_close = False
-
-
-def _tunnel(hosts: Collection[str], port: int) -> type[socketserver.StreamRequestHandler]:
-    class Tunnel(socketserver.StreamRequestHandler):
-        def handle(self) -> None:
-            method, _, rest = self.rfile.readline(4096).decode("ascii", "replace").partition(" ")
-            while self.rfile.readline(4096) not in (b"\r\n", b"\n", b""):
-                pass
-            if method != "CONNECT" or rest.partition(":")[0] not in hosts:
-                self.wfile.write(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")
-                return
-            try:
-                far = socket.create_connection(("127.0.0.1", port), timeout=30)
-            except OSError:
-                self.wfile.write(b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n")
-                return
-            with far:
-                self.wfile.write(b"HTTP/1.1 200 OK\r\n\r\n")
-                back = threading.Thread(target=_pump, args=(far, self.connection), daemon=True)
-                back.start()
-                _pump(self.connection, far)
-                back.join()
-
-    return Tunnel
-
-
-def _pump(source: socket.socket, target: socket.socket) -> None:
-    with contextlib.suppress(OSError):
-        while data := source.recv(65536):
-            target.sendall(data)
-    with contextlib.suppress(OSError):
-        target.shutdown(socket.SHUT_WR)

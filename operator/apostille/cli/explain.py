@@ -26,6 +26,9 @@ WorkloadBinding s3-reader: OlderThanBinding
 """
 
 
+_EXCHANGED_BY = {"SDK": "the SDK", "TokenOnly": "the application", "Init": "an init container, once"}
+
+
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Options."""
     parser.add_argument("what", nargs="+", metavar="pod NAME", help="the pod, also as pod/NAME")
@@ -103,7 +106,7 @@ def _answer(answer: Answer) -> list[str]:
         told += _field("trust", identity.trust)
         told += _field("audience", identity.audience)
         if identity.token_seconds:
-            how = f", exchanged by the {'SDK' if identity.delivery == 'SDK' else 'exchange sidecar'}"
+            how = f", exchanged by {_EXCHANGED_BY.get(identity.delivery, 'the exchange sidecar')}"
             told += _field("token", f"of {identity.token_seconds} s{how if identity.delivery else ''}")
         told += _field("until", f"{identity.until:%Y-%m-%dT%H:%M:%SZ}" if identity.until else "")
         if identity.ending_stops_refresh is not None:

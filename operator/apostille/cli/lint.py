@@ -66,6 +66,13 @@ def judging(parser: argparse.ArgumentParser) -> None:
         default=[],
         help="where the installation allows self-hosted relying parties, as its chart's value says",
     )
+    parser.add_argument(
+        "--rule",
+        metavar="ID=MODE",
+        action="append",
+        default=[],
+        help="what the installation makes of a rule: off, warn or deny, as its chart's value says",
+    )
 
 
 def run(options: argparse.Namespace) -> int:
@@ -94,13 +101,16 @@ def run(options: argparse.Namespace) -> int:
 
 
 def judge_context(options: argparse.Namespace, live: Issuer | None = None) -> Any:
-    """What the rules need. Raises ValueError for an address that is none."""
+    """What the rules need. Raises ValueError for an address or a mode that is none."""
     from apostille.core.judge import Context
     from apostille.model.identity import Issuer
+    from apostille.parties.registry import catalogue
     from apostille.rules.addresses import AddressPolicy
+    from apostille.rules.modes import Modes
 
     issuer = Issuer(options.issuer) if options.issuer else live
-    return Context(issuer, options.own_namespace, AddressPolicy.of(options.party_address))
+    modes = Modes.of(options.rule, catalogue())
+    return Context(issuer, options.own_namespace, AddressPolicy.of(options.party_address), modes)
 
 
 def fails_on(on: str) -> Severity | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import sys
 from collections.abc import Mapping
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from apostille.cli import options as common
 
 if TYPE_CHECKING:
+    from apostille.kinds.federation_trust import FederationTrust
     from apostille.parties.party import Format as Form
 
 # Those of `apostille.parties.party.FORMATS`, which is too heavy for --help, and all native ones in one document.
@@ -40,6 +42,7 @@ def run(options: argparse.Namespace) -> int:
     """0 when printed; 1 when there is nothing to print, with the reason."""
     import asyncio
 
+    from apostille.kinds.decode import federation_trust
     from apostille.kube.client import CONFIG_MAPS, TRUSTS, ApiError, Client
     from apostille.kube.connection import Connection
     from apostille.model.conditions import find
@@ -70,7 +73,8 @@ def run(options: argparse.Namespace) -> int:
         return 1
     form: Form = "native" if options.output == "json" else options.output
     try:
-        files = in_form(str(trust["spec"]["relyingParty"]["type"]), files, form)
+        url = str(((trust.get("status") or {}).get("issuer") or {}).get("url", ""))
+        files = in_form(federation_trust(trust), url, files, form)
     except (KeyError, ValueError):
         written = {"native": "Native", "cli": "CLI", "terraform": "Terraform"}[form]
         print(
@@ -93,19 +97,27 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def in_form(party: str, files: Mapping[str, str], form: Form) -> dict[str, str]:
+def in_form(trust: FederationTrust, issuer: str, files: Mapping[str, str], form: Form) -> dict[str, str]:
     """Of what is rendered the documents in one form; where it is not among them it is made of the native ones.
 
-    Raises ValueError where those are missing too, KeyError for a party that this version does not know.
+    Raises ValueError where those are missing too.
     """
+    from apostille.model.identity import Issuer
     from apostille.parties.party import form_of
-    from apostille.parties.registry import BY_NAME
 
     found = {name: text for name, text in files.items() if form_of(name) == form}
     if found:
         return found
     native = {name: text for name, text in files.items() if form_of(name) == "native"}
-    return dict(BY_NAME[party].render(BY_NAME[party].parse(native), form))
+    access: Any = trust.party.parse(native)
+    # What of a trust's settings stands in no native document, such as the account that a command is sent to.
+    settings = trust.party.access(trust.view, (), Issuer(issuer))
+    missing = {
+        field.name: getattr(settings, field.name)
+        for field in dataclasses.fields(access)
+        if not getattr(access, field.name) and getattr(settings, field.name)
+    }
+    return dict(trust.party.render(dataclasses.replace(access, **missing), form))
 
 
 def _document(name: str, text: str) -> Any:

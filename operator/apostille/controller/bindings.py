@@ -38,7 +38,8 @@ class BindingReconciler:
         await self._writer.write(path, known, binding_status(resolved, counts, in_force, datetime.now(UTC)))
 
     def _count(self, resolved: ResolvedBinding) -> PodCounts:
-        pods = [pod for account in resolved.binding.service_accounts for pod in self._state.pods.of(account)]
+        of = self._state.pods.of
+        pods = [pod for account in resolved.binding.service_accounts for pod in of(account) if not pod.windows]
         if not resolved.live or resolved.trust is None:
             return PodCounts(matched=len(pods))
         plan = pod_plan(resolved.trust.trust, resolved.binding)

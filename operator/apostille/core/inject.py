@@ -156,43 +156,51 @@ def _endpoints(work: _Work, spec: Mapping[str, Any]) -> None:
 
 
 def _exchange(work: _Work, spec: Mapping[str, Any]) -> None:
-    """The native sidecar: before the other init containers, so that they have credentials, but after mesh proxies."""
+    """What exchanges: before the other init containers, so that they have credentials, but after mesh proxies."""
     have = spec.get("initContainers") or []
-    want = parts.exchange_container(work.plans, spec, work.settings)
+    want = {container["name"]: container for container in parts.exchange_containers(work.plans, spec, work.settings)}
     found = [i for i, container in enumerate(have) if container.get("name") in names.OUR_CONTAINERS]
-    keep = next((i for i in found if want and have[i]["name"] == want["name"]), None)
-    kept = keep is not None and want is not None and parts.same_container(have[keep], want)
-    if found and not kept and not work.outdated:
-        work.warnings.append(
-            f"spec.initContainers[{found[0]}].name: {have[found[0]]['name']} is reserved to Apostille; "
-            f"the container is {'replaced' if want is not None else 'removed'}"
-        )
-    if keep is not None and not kept:
-        # Before the removals, which shift the indices behind them.
-        work.operations.append({"op": "replace", "path": f"/spec/initContainers/{keep}", "value": want})
-    work.operations += [
-        {"op": "remove", "path": f"/spec/initContainers/{i}"} for i in sorted(found, reverse=True) if i != keep
-    ]
-    if want is None or keep is not None:
+    kept: dict[str, int] = {}
+    for i in found:
+        if (name := have[i]["name"]) in want:
+            kept.setdefault(name, i)
+    for i in found:
+        name = have[i]["name"]
+        stays = kept.get(name) == i
+        if stays and parts.same_container(have[i], want[name]):
+            continue
+        if not work.outdated:
+            work.warnings.append(
+                f"spec.initContainers[{i}].name: {name} is reserved to Apostille; "
+                f"the container is {'replaced' if stays else 'removed'}"
+            )
+        if stays:
+            # Before the removals, which shift the indices behind them.
+            work.operations.append({"op": "replace", "path": f"/spec/initContainers/{i}", "value": want[name]})
+    gone = [i for i in found if i not in kept.values()]
+    work.operations += [{"op": "remove", "path": f"/spec/initContainers/{i}"} for i in sorted(gone, reverse=True)]
+    missing = [container for name, container in want.items() if name not in kept]
+    if not missing:
         return
     if not have:
-        work.operations.append({"op": "add", "path": "/spec/initContainers", "value": [want]})
-    else:
-        others = [container for i, container in enumerate(have) if i not in found]
-        after = 0
-        while after < len(others) and others[after].get("name") in work.settings.mesh_proxies:
-            after += 1
-        work.operations.append({"op": "add", "path": f"/spec/initContainers/{after}", "value": want})
-
-
-def _included(plan: PodPlan, name: str) -> bool:
-    return not plan.frozen.include or name in plan.frozen.include
+        work.operations.append({"op": "add", "path": "/spec/initContainers", "value": missing})
+        return
+    others = [container.get("name") for i, container in enumerate(have) if i not in gone]
+    after = 0
+    while after < len(others) and others[after] in work.settings.mesh_proxies:
+        after += 1
+    if names.INIT_CONTAINER in kept:
+        after = others.index(names.INIT_CONTAINER) + 1
+    # The last first: each is put where the one before it will be.
+    work.operations += [
+        {"op": "add", "path": f"/spec/initContainers/{after}", "value": container} for container in reversed(missing)
+    ]
 
 
 def _container(work: _Work, section: str, index: int, container: Mapping[str, Any]) -> None:
     name = container.get("name", "")
     path = f"/spec/{section}/{index}"
-    mine = [plan for plan in work.plans if _included(plan, name) and name not in work.settings.mesh_proxies]
+    mine = [plan for plan in work.plans if plan.frozen.reaches(name) and name not in work.settings.mesh_proxies]
     _mounts(work, path, f"spec.{section}[{index}]", container, mine)
     _environment(work, path, f"spec.{section}[{index}]", container, mine)
 
@@ -237,7 +245,8 @@ def _environment(work: _Work, path: str, shown: str, container: Mapping[str, Any
             want.setdefault(key, (value, plan.binding))
     work.denials += [
         f"{shown}.env: WorkloadBindings {one} and {other} both set {', '.join(keys)} in container {name}; "
-        "give each its own containers (spec.delivery.containers.include)"
+        "give each its own containers (spec.delivery.containers.include), or leave the variables of one out "
+        "(spec.delivery.environment: Omit)"
         for (one, other), keys in disputed.items()
     ]
     stale: list[int] = []
@@ -278,8 +287,9 @@ def _environment(work: _Work, path: str, shown: str, container: Mapping[str, Any
 def _missing_containers(work: _Work, spec: Mapping[str, Any]) -> None:
     present = {c.get("name") for section in ("initContainers", "containers") for c in spec.get(section) or ()}
     for plan in work.plans:
-        if absent := [name for name in plan.frozen.include if name not in present]:
+        field_name = "include" if plan.frozen.include else "exclude"
+        if absent := [name for name in (*plan.frozen.include, *plan.frozen.exclude) if name not in present]:
             work.warnings.append(
-                f"WorkloadBinding {plan.binding}: spec.delivery.containers.include names {', '.join(absent)}, "
+                f"WorkloadBinding {plan.binding}: spec.delivery.containers.{field_name} names {', '.join(absent)}, "
                 f"which this pod does not have (it has {', '.join(sorted(str(name) for name in present))})"
             )

@@ -6,12 +6,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from apostille.core.delivery import problems, wants_sidecar
-from apostille.core.pod_plan import paths_of
+from apostille.core.pod_plan import delivery_of, paths_of, serves
 from apostille.kinds.federation_trust import Allow, FederationTrust
 from apostille.kinds.unions import target_members, target_of
 from apostille.kinds.workload_binding import WorkloadBinding
 from apostille.model.finding import Finding
 from apostille.model.identity import Issuer, ServiceAccount
+from apostille.parties.party import possible
 from apostille.rules import addresses, catalogue, checks
 from apostille.rules.addresses import AddressPolicy
 from apostille.rules.modes import Modes
@@ -111,28 +112,45 @@ def judge_binding(binding: WorkloadBinding, trust: FederationTrust | None, conte
     if trust is not None:
         findings += _target(binding, trust)
         ceiling = trust.spec.ceilings.assertion_seconds
-        if (mode := binding.spec.delivery.mode) not in ("Auto", *trust.party.deliveries):
+        if (mode := binding.spec.delivery.mode) not in ("Auto", *possible(trust.party.deliveries)):
             findings.append(
                 catalogue.NOT_ALLOWED.at(
                     "spec.delivery.mode",
                     f"{mode} is not possible for {trust.party.name}",
-                    f"Choose one of Auto, {', '.join(trust.party.deliveries)}",
+                    f"Choose one of Auto, {', '.join(possible(trust.party.deliveries))}",
                 )
             )
+        elif not findings:
+            findings += _served(binding, trust)
         findings += _delivery(binding, trust)
     findings += checks.lifetime(binding.spec.token.expiration_seconds, "spec.token.expirationSeconds", ceiling)
     return context.modes_in(binding.namespace).applied(checks.first_of_each(findings))
+
+
+def _served(binding: WorkloadBinding, trust: FederationTrust) -> Iterable[Finding]:
+    if target_of(binding.spec.target, trust.party) is None or serves(trust, binding, delivery_of(trust, binding)):
+        return
+    can = [way for way in trust.party.deliveries if serves(trust, binding, way)]
+    if can:
+        yield catalogue.NOT_ALLOWED.at(
+            "spec.delivery.mode",
+            f"{delivery_of(trust, binding)} is not possible with what FederationTrust {trust.name} describes",
+            f"Choose one of Auto, {', '.join(can)}",
+        )
 
 
 def _delivery(binding: WorkloadBinding, trust: FederationTrust) -> Iterable[Finding]:
     spec, party = binding.spec.delivery, trust.party
     if not wants_sidecar(spec):
         return
-    asked = next(name for name in ("endpoint", "files", "notify") if getattr(spec, name))
-    if spec.mode not in ("Auto", "Sidecar") or "Sidecar" not in party.deliveries:
+    asked = [name for name in ("endpoint", "files", "notify") if getattr(spec, name)]
+    # What runs once leaves files, and nobody who could answer or tell.
+    living = asked if spec.mode != "Init" else [name for name in asked if name != "files"]
+    if living and (spec.mode not in ("Auto", "Sidecar") or "Sidecar" not in party.deliveries):
         yield catalogue.NOT_ALLOWED.at(
-            f"spec.delivery.{asked}", "only the exchange sidecar delivers this", "Choose the mode Sidecar, or drop it"
-        )
+            f"spec.delivery.{living[0]}", "only the exchange sidecar delivers this",
+            "Choose the mode Sidecar, or drop it",
+        )  # fmt: skip
         return
     own = binding.view(party)
     made = party.exchange(trust.view, own, paths_of(binding.name)) if own.target is not None else None

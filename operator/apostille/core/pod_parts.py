@@ -30,9 +30,7 @@ def plan_annotations(plans: Sequence[PodPlan]) -> dict[str, str]:
     """The plan, and one annotation per public file."""
     if not plans:
         return {}
-    files = {
-        names.file_annotation(plan.binding, name): text for plan in plans for name, text in plan.live.files.items()
-    }
+    files = {names.file_annotation(plan.binding, name): text for plan in plans for name, text in plan.files.items()}
     return {names.PLAN_ANNOTATION: plan_text(plans), **dict(sorted(files.items()))}
 
 
@@ -56,7 +54,7 @@ def carries(text: str, plans: Sequence[PodPlan]) -> bool:
 
 
 def _needs_files(plans: Sequence[PodPlan]) -> bool:
-    return any(plan.live.files or plan.frozen.admission for plan in plans)
+    return any(plan.files or plan.frozen.admission for plan in plans)
 
 
 def volumes(plans: Sequence[PodPlan]) -> list[dict[str, Any]]:
@@ -89,7 +87,7 @@ def volumes(plans: Sequence[PodPlan]) -> list[dict[str, Any]]:
 def _file_items(plans: Sequence[PodPlan]) -> list[dict[str, Any]]:
     items = {"plan": names.PLAN_ANNOTATION}
     for plan in plans:
-        for name in plan.live.files:
+        for name in plan.files:
             items[f"{plan.binding}/{name}"] = names.file_annotation(plan.binding, name)
     return [
         {"path": path, "fieldRef": {"apiVersion": "v1", "fieldPath": f"metadata.annotations['{key}']"}}
@@ -110,8 +108,8 @@ _FILES_MOUNT = {"name": names.FILES_VOLUME, "mountPath": names.FILES_DIRECTORY, 
 
 def container_mounts(plans: Sequence[PodPlan]) -> list[dict[str, Any]]:
     """Least exposure: with the SDK the container sees the assertion, with the sidecar only the credentials."""
-    mounts = [_token_mount(plan) for plan in plans if plan.frozen.delivery == "SDK"]
-    if any(plan.live.files for plan in plans):
+    mounts = [_token_mount(plan) for plan in plans if plan.frozen.delivery in ("SDK", "TokenOnly")]
+    if any(plan.files for plan in plans):
         mounts.append(dict(_FILES_MOUNT))
     if any(plan.frozen.admission for plan in plans):
         mounts.append({"name": names.CREDENTIALS_VOLUME, "mountPath": names.CREDENTIALS_DIRECTORY, "readOnly": True})
@@ -148,13 +146,31 @@ def counts_at(spec: Mapping[str, Any], settings: InjectionSettings) -> int:
     return 0 if taken else settings.metrics_port
 
 
-def exchange_container(
+def exchange_containers(
     plans: Sequence[PodPlan], spec: Mapping[str, Any], settings: InjectionSettings
-) -> dict[str, Any] | None:
-    """The native sidecar (KEP-753) for all bindings that need one; passes Pod Security `restricted`."""
-    with_sidecar = [plan for plan in plans if plan.frozen.admission is not None]
-    if not with_sidecar:
-        return None
+) -> list[dict[str, Any]]:
+    """What exchanges, in the order in which it starts: what runs once, then the native sidecar (KEP-753)."""
+    exchanging = [plan for plan in plans if plan.frozen.admission is not None]
+    once = [plan for plan in exchanging if plan.frozen.delivery == "Init"]
+    lasting = [plan for plan in exchanging if plan.frozen.delivery != "Init"]
+    made = [_init_container(once, spec, settings)] if once else []
+    return [*made, _sidecar_container(lasting, spec, settings)] if lasting else made
+
+
+def _init_container(plans: Sequence[PodPlan], spec: Mapping[str, Any], settings: InjectionSettings) -> dict[str, Any]:
+    """The sidecar's twin that ends with the first credential of each binding."""
+    made = _sidecar_container(plans, spec, settings)
+    for member in ("restartPolicy", "startupProbe", "ports"):
+        made.pop(member, None)
+    admissions = [_with_mode(plan.frozen.admission, _file_owner(plans, spec, settings)[1]) for plan in plans
+                  if plan.frozen.admission]  # fmt: skip
+    return {**made, "name": names.INIT_CONTAINER, "args": run_arguments(admissions, names.PLAN_FILE, "--once")}
+
+
+def _sidecar_container(
+    with_sidecar: Sequence[PodPlan], spec: Mapping[str, Any], settings: InjectionSettings
+) -> dict[str, Any]:
+    """For all bindings that need one; passes Pod Security `restricted`."""
     uid, mode = _file_owner(with_sidecar, spec, settings)
     admissions = [_with_mode(plan.frozen.admission, mode) for plan in with_sidecar if plan.frozen.admission]
     security: dict[str, Any] = {
@@ -206,15 +222,13 @@ def _file_owner(
     the sidecar never runs as root. Mesh proxies get no credentials, so their uid does not matter.
     """
     security = spec.get("securityContext") or {}
-    include = {name for plan in plans for name in plan.frozen.include}
-    everyone = any(not plan.frozen.include for plan in plans)
 
     def uids(section: str) -> set[int | None]:
         return {
             security.get("runAsUser") if own is None else own
             for container in spec.get(section) or ()
             if container.get("name") not in (*settings.mesh_proxies, *names.OUR_CONTAINERS)
-            and (everyone or container.get("name") in include)
+            and any(plan.frozen.reaches(str(container.get("name"))) for plan in plans)
             for own in [(container.get("securityContext") or {}).get("runAsUser")]
         }
 
@@ -261,8 +275,9 @@ def same_container(have: Mapping[str, Any], want: Mapping[str, Any]) -> bool:
         return False
     mounts = [mount for mount in have.get("volumeMounts") or () if mount.get("mountPath") != _API_TOKEN]
     probe = {k: v for k, v in (have.get("startupProbe") or {}).items() if _PROBE_DEFAULTS.get(k) != v}
+    probes = {"startupProbe": probe} if "startupProbe" in want or probe else {}
     resources = _within(want["resources"], have.get("resources") or {})
-    return resources and {**have, "volumeMounts": mounts, "startupProbe": probe} == {
+    return resources and {**have, "volumeMounts": mounts, **probes} == {
         **have,
         **want,
         "resources": have.get("resources"),

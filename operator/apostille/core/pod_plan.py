@@ -25,6 +25,12 @@ class Frozen:
     include: tuple[str, ...]
     environment: Mapping[str, str]
     admission: Admission | None
+    files: Mapping[str, str] = field(default_factory=dict)
+    exclude: tuple[str, ...] = ()
+
+    def reaches(self, container: str) -> bool:
+        """Whether a container of this name gets the identity."""
+        return container in self.include if self.include else container not in self.exclude
 
     @property
     def digest(self) -> str:
@@ -37,6 +43,10 @@ class Frozen:
             "environment": dict(sorted(self.environment.items())),
             "admission": dumps_admission(self.admission) if self.admission else None,
         }
+        if self.files:
+            document["files"] = dict(sorted(self.files.items()))
+        if self.exclude:
+            document["exclude"] = list(self.exclude)
         return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -60,6 +70,11 @@ class PodPlan:
     live: Live
     static_credentials: tuple[str, ...] = ()
 
+    @property
+    def files(self) -> Mapping[str, str]:
+        """All public files of a pod that is injected now."""
+        return {**self.frozen.files, **self.live.files}
+
 
 def paths_of(binding: str) -> Paths:
     """Where a container finds a binding's files."""
@@ -70,20 +85,33 @@ def paths_of(binding: str) -> Paths:
     )
 
 
+def delivery_of(trust: FederationTrust, binding: WorkloadBinding) -> Delivery:
+    """How it is delivered: as the binding says, else the first way of the party's that serves such a trust."""
+    party, spec = trust.party, binding.spec.delivery
+    if spec.mode != "Auto":
+        return spec.mode
+    if wants_sidecar(spec) and "Sidecar" in party.deliveries:
+        return "Sidecar"
+    return next((way for way in party.deliveries if serves(trust, binding, way)), party.deliveries[0])
+
+
+def serves(trust: FederationTrust, binding: WorkloadBinding, way: Delivery) -> bool:
+    """Whether the party can deliver so, for this trust and target."""
+    view, own, paths = trust.view, binding.view(trust.party), paths_of(binding.name)
+    made = trust.party.exchange(view, own, paths) if way == "Sidecar" else trust.party.sdk(view, own, paths)
+    return made is not None
+
+
 def pod_plan(trust: FederationTrust, binding: WorkloadBinding) -> PodPlan:
     """The plan of an accepted binding. Raises ValueError when its target is not one of the trust's party."""
     party, view = trust.party, trust.view
     own = binding.view(party)
     if own.target is None:
         raise ValueError(f"spec.target.{party.member} is missing")
-    mode = binding.spec.delivery.mode
-    automatic: Delivery = party.deliveries[0]
-    if wants_sidecar(binding.spec.delivery) and "Sidecar" in party.deliveries:
-        automatic = "Sidecar"
-    delivery = automatic if mode == "Auto" else mode
+    delivery = delivery_of(trust, binding)
     paths = paths_of(binding.name)
     admission, recipe = None, None
-    if delivery == "Sidecar":
+    if delivery in ("Sidecar", "Init"):
         made = party.exchange(view, own, paths)
         if made is None:
             raise ValueError(f"spec.delivery.mode: the sidecar has no exchange for {party.name}")
@@ -97,7 +125,7 @@ def pod_plan(trust: FederationTrust, binding: WorkloadBinding) -> PodPlan:
             audience=trust.audience,
             token=paths.token,
             outputs=shaped.outputs,
-            session_seconds=trust.spec.ceilings.session_seconds,
+            session_seconds=max(trust.spec.ceilings.session_seconds, exchange.party_seconds),
             ca=exchange.ca,
             endpoints=exchange.endpoints,
             settings=exchange.settings,
@@ -106,6 +134,8 @@ def pod_plan(trust: FederationTrust, binding: WorkloadBinding) -> PodPlan:
             notify=shaped.notify,
         )
         recipe = Recipe(binding.name, exchange.parameters, trust.spec.ceilings.session_seconds)
+    elif delivery == "TokenOnly":
+        delivered = Delivered({})
     else:
         given = party.sdk(view, own, paths)
         if given is None:
@@ -118,8 +148,10 @@ def pod_plan(trust: FederationTrust, binding: WorkloadBinding) -> PodPlan:
             audience=trust.audience,
             token_seconds=binding.spec.token.expiration_seconds,
             include=binding.spec.delivery.containers.include,
-            environment=delivered.environment,
+            environment=delivered.environment if binding.spec.delivery.environment == "Set" else {},
             admission=admission,
+            files=delivered.fixed,
+            exclude=binding.spec.delivery.containers.exclude,
         ),
         live=Live(files=delivered.files, recipe=recipe),
         static_credentials=tuple(party.static_credentials),

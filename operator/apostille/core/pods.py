@@ -19,6 +19,7 @@ State = Literal["injected", "stale", "missing"]
 class PodFacts:
     """The little that is kept of a pod. ``audiences`` are those its volumes project tokens for.
 
+    A ``windows`` pod is left alone: it counts for no binding.
     ``drivers`` are those of its inline CSI volumes, ``claims`` its persistent volume claims: a driver may have tokens
     requested as well (CSIDriver.spec.tokenRequests).
     """
@@ -29,6 +30,7 @@ class PodFacts:
     audiences: tuple[str, ...]
     plan: str
     files: Mapping[str, str]
+    windows: bool = False
     drivers: tuple[str, ...] = ()
     claims: tuple[str, ...] = ()
 
@@ -46,6 +48,7 @@ def facts(pod: Pod) -> PodFacts | None:
         audiences=projected_audiences(spec),
         plan=annotations.get(names.PLAN_ANNOTATION, ""),
         files={key: text for key, text in annotations.items() if key.startswith(names.FILES_PREFIX)},
+        windows=(spec.get("os") or {}).get("name") == "windows",
         drivers=_named(spec, "csi", "driver"),
         claims=_named(spec, "persistentVolumeClaim", "claimName"),
     )

@@ -46,7 +46,18 @@ class Containers(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"
 
     include: Annotated[
         tuple[ContainerName, ...],
-        doc("include lists the containers that get the identity; empty means all of them.", max_length=32),
+        doc(
+            "include lists the containers that get the identity, init containers too; empty means all of them.",
+            max_length=32,
+        ),
+        ATOMIC,
+    ] = ()
+    exclude: Annotated[
+        tuple[ContainerName, ...],
+        doc(
+            "exclude lists containers that do not get it, such as a log shipper; not together with include.",
+            max_length=32,
+        ),
         ATOMIC,
     ] = ()
 
@@ -75,8 +86,8 @@ class File(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
         Literal["AWSCredentials", "AWSProcess", "Dotenv", "JSON", "Token"],
         doc(
             "format is AWSCredentials for a shared credentials file, AWSProcess for what credential_process expects, "
-            "Dotenv for lines NAME='value', JSON for every value and the end as an object, or Token for the token "
-            "alone."
+            "Dotenv for lines NAME='value', JSON for every value and the end as an object, or Token for the token and "
+            "nothing else."
         ),
     ]
     name: Annotated[
@@ -117,16 +128,37 @@ class DeliverySpec(Struct, frozen=True, forbid_unknown_fields=True, rename="came
     """How the credential reaches the application."""
 
     mode: Annotated[
-        Literal["Auto", "SDK", "Sidecar"],
+        Literal["Auto", "SDK", "Sidecar", "Init", "TokenOnly"],
         doc(
             "mode SDK gives the containers the assertion and the environment with which the vendor's SDK exchanges it; "
             "Sidecar gives them a credential file that the exchange sidecar keeps fresh, and keeps the assertion from "
-            "them; Auto is SDK where the vendor's SDK can and nothing below is asked for, else Sidecar."
+            "them; Init writes that file once, before the other containers start, and leaves nothing running: for "
+            "jobs that end before the credential does; TokenOnly gives them the assertion and nothing else; Auto is "
+            "SDK where the vendor's SDK can and nothing below is asked for, else Sidecar."
         ),
     ] = "Auto"
-    containers: Annotated[Containers, doc("containers selects containers of the pod.")] = field(
-        default_factory=Containers
-    )
+    containers: Annotated[
+        Containers,
+        doc("containers selects containers of the pod."),
+        cel(
+            [
+                {
+                    "rule": "!has(self.include) || !has(self.exclude) || size(self.include) == 0 || "
+                    "size(self.exclude) == 0",
+                    "message": "give include or exclude, not both",
+                    "fieldPath": ".exclude",
+                    "reason": "FieldValueForbidden",
+                }
+            ]
+        ),
+    ] = field(default_factory=Containers)
+    environment: Annotated[
+        Literal["Set", "Omit"],
+        doc(
+            "environment Omit leaves out the variables that lead an SDK to the files: of several identities in one "
+            "container each has files at paths of its own, and the application says which it means."
+        ),
+    ] = "Set"
     endpoint: Annotated[
         Endpoint | None,
         doc("endpoint has the sidecar give the credential over HTTP on the pod's loopback, instead of its usual file."),

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 
 from apostille.lint.nodes import Node, Place, locate
 from apostille.lint.objects import Object
@@ -14,7 +15,7 @@ from apostille.lint.report import Result
 from apostille.model.finding import Finding
 from apostille.model.names import ACCESS_PREFIX
 from apostille.parties.party import form_of
-from apostille.parties.registry import PARTIES, document_findings
+from apostille.parties.registry import PARTIES, document_findings, standing_alone
 
 # Native documents that are JSON are read as YAML too, for their lines.
 NOT_YAML = (".env",)
@@ -43,6 +44,8 @@ def results(files: Mapping[str, str], roots: Mapping[str, Node], objects: Iterab
             return path, locate(roots[path], field) if path in roots else Place(1, 1)
 
         yield from _judged(documents, in_folder, folder or ".")
+    for path, root in sorted(roots.items()):
+        yield from _alone(path, root)
     for one in objects:
         data = one.raw.get("data")
         if one.kind != "ConfigMap" or not one.name.startswith(ACCESS_PREFIX) or not isinstance(data, Mapping):
@@ -65,6 +68,20 @@ def _judged(documents: Mapping[str, str], where: Where, about: str) -> Iterator[
         if len(known) >= _LEAST:
             for finding in document_findings(party, access):
                 yield _result(finding, documents, where, about)
+
+
+def _alone(path: str, root: Node) -> Iterator[Result]:
+    """A document that says enough by itself, such as a trust policy."""
+    for party, documents, field in standing_alone(root.plain()):
+        try:
+            found = document_findings(party, party.parse(documents))
+        except (ValueError, TypeError, KeyError, AttributeError):
+            continue  # it only looks like one
+        for finding in found:
+            inner = finding.path.partition(":")[2]
+            if inner.startswith(field):
+                shown = inner.removeprefix(field).removeprefix(".")
+                yield Result(replace(finding, path=shown), path, locate(root, shown), f"document {path}")
 
 
 def _result(finding: Finding, documents: Mapping[str, str], where: Where, about: str) -> Result:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 
+from apostille.core.conflicts import Declared, conflicts
 from apostille.core.judge import Context, judge_binding, judge_trust
+from apostille.core.tightening import tightening
 from apostille.kinds import decode
 from apostille.kinds.federation_trust import FederationTrust
 from apostille.kinds.workload_binding import WorkloadBinding
@@ -19,11 +21,16 @@ from apostille.lint.text import Document, Problem, documents
 from apostille.lint.text import decode as decode_text
 from apostille.model import names
 from apostille.model.finding import Finding, refusals
-from apostille.parties.registry import catalogue
+from apostille.model.identity import ServiceAccount
+from apostille.parties.registry import catalogue as every_rule
+from apostille.rules import catalogue
+from apostille.rules.checks import first_of_each
+from apostille.rules.modes import Modes
 
 LIVE = "cluster"
 """Stands for the file of what came from a cluster."""
 MAX_LABEL = 40
+_NO_RECEIVER = (catalogue.AUD_EMPTY, catalogue.AUD_APISERVER, catalogue.AUD_WILDCARD)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +52,10 @@ class _World:
     workloads: list[Object] = field(default_factory=list)
     refused: set[str] = field(default_factory=set)
     """Trusts that a rule refuses."""
+    unreceived: set[str] = field(default_factory=set)
+    """Trusts whose audience is no receiver's: nothing is protected by them."""
+    tightened: dict[str, Modes] = field(default_factory=dict)
+    """By namespace."""
     accepted: dict[str, list[WorkloadBinding]] = field(default_factory=dict)
     """By trust, the bindings that are allowed."""
     results: list[tuple[Result, int | None]] = field(default_factory=list)
@@ -80,11 +91,16 @@ def lint(files: Iterable[tuple[str, bytes] | Problem], options: Options, notes: 
     world = _World()
     for one in found:
         _decode(one, options, world)
+    if world.tightened:
+        options = replace(options, context=replace(options.context, tightened=world.tightened))
     _trusts(world, options)
     _bindings(world, options)
     _together(world, options)
     accepted = [(world.trusts[name][0], binding) for name, of in world.accepted.items() for binding in of]
-    for finding, one in workloads.findings(world.workloads, accepted, options.namespace):
+    _conflicts(accepted, world, options)
+    receivers = [trust for trust, _ in world.trusts.values() if trust.name not in world.unreceived]
+    of_workloads = workloads.Declared(receivers, accepted, options.context.own_namespace, options.namespace)
+    for finding, one in workloads.findings(world.workloads, of_workloads):
         world.add(finding, one)
     for result in foreign.results(natives, roots, found):
         world.results.append((result, None))
@@ -92,7 +108,7 @@ def lint(files: Iterable[tuple[str, bytes] | Problem], options: Options, notes: 
     declared = [trust for trust, _ in world.trusts.values()], list(bindings.values())
     for result in rendered.findings(natives, *declared, options.context, options.today):
         world.results.append((result, None))
-    known = {rule.id for rule in (*catalogue(), *RULES)}
+    known = {rule.id for rule in (*every_rule(), *RULES)}
     written = suppressions.read(texts, found, known, options.today)
     results = suppressions.apply(world.results, written, texts)
     results.sort(key=lambda result: (result.file, result.place.line, result.place.column, result.finding.rule.id))
@@ -118,6 +134,10 @@ def _decode(one: Object, options: Options, world: _World) -> None:
         world.workloads.append(one)
         return
     try:
+        if one.kind == "Namespace" and (found := tightening(one.raw)) is not None:
+            world.tightened[one.name] = found.modes
+            for wrong in found.wrong:
+                world.add(INVALID.at(f"metadata.annotations[{names.RULES_ANNOTATION}]", wrong), one)
         if one.kind == names.TRUST_KIND:
             trust = decode.federation_trust(one.raw)
             known = world.trusts.get(trust.name)
@@ -151,6 +171,8 @@ def _trusts(world: _World, options: Options) -> None:
         findings = judge_trust(trust, of_audience[trust.audience], options.context)
         if refusals(findings):
             world.refused.add(trust.name)
+        if any(finding.rule in _NO_RECEIVER for finding in findings):
+            world.unreceived.add(trust.name)
         for finding in findings:
             world.add(finding, one)
 
@@ -212,6 +234,26 @@ def _together(world: _World, options: Options) -> None:
         for finding in found:
             if (finding.rule.id, finding.path, finding.message) not in alone:
                 world.add(finding, one)
+
+
+def _conflicts(accepted: Sequence[tuple[FederationTrust, WorkloadBinding]], world: _World, options: Options) -> None:
+    """X-BINDING-CONFLICT, of each binding with those that bind one of its service accounts too."""
+    objects_of = {(binding.namespace, binding.name): one for binding, one in reversed(world.bindings)}
+    users: dict[ServiceAccount, list[Declared]] = {}
+    for trust, binding in accepted:
+        for account in binding.service_accounts:
+            users.setdefault(account, []).append((binding, trust))
+    for trust, binding in accepted:
+        others = {
+            other[0].name: other
+            for account in binding.service_accounts
+            for other in users[account]
+            if other[0].name != binding.name
+        }
+        if others:
+            found = first_of_each(conflicts((binding, trust), others.values()))
+            for finding in options.context.modes_in(binding.namespace).applied(found):
+                world.add(finding, objects_of[binding.namespace, binding.name])
 
 
 def _synthetic(raw: object) -> Node:

@@ -17,7 +17,7 @@ WORKLOADS = frozenset(
         "PodTemplate",
     }
 )  # fmt: skip
-RELEVANT = frozenset({names.TRUST_KIND, names.BINDING_KIND, "ConfigMap", *WORKLOADS})
+RELEVANT = frozenset({names.TRUST_KIND, names.BINDING_KIND, "ConfigMap", "Namespace", *WORKLOADS})
 
 
 @dataclass(frozen=True)

@@ -39,7 +39,7 @@ class Result:
     @property
     def severity(self) -> Severity:
         """What it counts as."""
-        return self.finding.rule.severity
+        return self.finding.severity
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,11 +15,20 @@ from apostille.model.finding import Finding, Rule
 from apostille.model.identity import Issuer, ServiceAccount
 from apostille_exchange.recipe import Output
 
-Delivery = Literal["SDK", "Sidecar"]
+Delivery = Literal["SDK", "Sidecar", "Init", "TokenOnly"]
 # native: the members of the vendor's API; cli: one script of the vendor's commands; terraform: Terraform/OpenTofu JSON.
 Format = Literal["native", "cli", "terraform"]
 FORMATS: tuple[Format, ...] = ("native", "cli", "terraform")
 Claims = Mapping[str, Any]
+
+
+# Who can have the sidecar's exchange can have it once, before the application starts; anybody can have the assertion.
+_IMPLIED: Mapping[Delivery, tuple[Delivery, ...]] = {"Sidecar": ("Sidecar", "Init")}
+
+
+def possible(deliveries: Sequence[Delivery]) -> tuple[Delivery, ...]:
+    """All that a binding may ask for where a party itself has these."""
+    return (*(mode for own in deliveries for mode in _IMPLIED.get(own, (own,))), "TokenOnly")
 
 
 def form_of(file: str) -> Format:
@@ -75,10 +84,14 @@ class Paths:
 
 @dataclass(frozen=True, slots=True)
 class Delivered:
-    """What a container gets: environment, and public files (name → text) under Apostille's files directory."""
+    """What a container gets: environment, and public files (name → text) under Apostille's files directory.
+
+    ``files`` follow the binding in running pods; ``fixed`` are those that say where an assertion goes, and do not.
+    """
 
     environment: Mapping[str, str]
     files: Mapping[str, str] = field(default_factory=dict)
+    fixed: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +99,8 @@ class Exchange:
     """How the sidecar exchanges: what is frozen at admission, and what may follow live (``parameters``).
 
     ``ca`` is PEM text, empty where the system's authorities decide. ``endpoints`` are further ones and ``settings``
-    what a running pod's annotation cannot change, both by names of the grant.
+    what a running pod's annotation cannot change, both by names of the grant. ``party_seconds`` is how long the party's
+    credentials live whatever is asked for: the pod is admitted for no less.
     """
 
     grant: str
@@ -96,6 +110,7 @@ class Exchange:
     ca: str = ""
     endpoints: Mapping[str, str] = field(default_factory=dict)
     settings: Mapping[str, str] = field(default_factory=dict)
+    party_seconds: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,16 +13,22 @@ FILE = "main.tf.json"
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,127}")
 
 
-def document(providers: Mapping[str, str], resources: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> dict[str, str]:
+def document(
+    providers: Mapping[str, str],
+    resources: Mapping[str, Mapping[str, Mapping[str, Any]]],
+    outputs: Mapping[str, Mapping[str, Any]] | None = None,
+) -> dict[str, str]:
     """The configuration as the one file of its form.
 
     ``providers`` are local names with their sources, ``resources`` arguments by type and name. Every string is taken
     as it is: nothing in it is a template.
     """
-    made = {
+    made: dict[str, Any] = {
         "terraform": {"required_providers": {name: {"source": source} for name, source in providers.items()}},
         "resource": {kind: _literal(dict(named)) for kind, named in resources.items() if named},
     }
+    if outputs:
+        made["output"] = _literal(dict(outputs))
     return {FILE: json.dumps(made, indent=2, ensure_ascii=True) + "\n"}
 
 

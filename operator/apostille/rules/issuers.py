@@ -6,18 +6,27 @@ import re
 
 _HOST = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*")
 # Names that no public DNS server answers, and addresses, for which nobody has a public certificate.
-_PRIVATE = re.compile(r"(.*\.)?(svc|local|localhost|internal)|[0-9.]+")
+_PRIVATE = re.compile(r"(.*\.)?(svc|local|localhost|localdomain|internal|lan|home|corp)|[0-9.]+|[^.]+")
+
+
+def host(url: str) -> str:
+    """The host of an https URL, a port included; empty for any other URL."""
+    return url.removeprefix("https://").split("/", 1)[0] if url.startswith("https://") else ""
+
+
+def is_plain(url: str) -> bool:
+    """Whether it is https with a lower-case host name and no user, query or fragment; a port is taken."""
+    name, _, port = host(url).partition(":")
+    return bool(_HOST.fullmatch(name)) and (not port or port.isdecimal()) and not any(c in url for c in "?#")
+
+
+def is_private(url: str) -> bool:
+    """Whether nobody outside of the cluster's network can know its host."""
+    return _PRIVATE.fullmatch(host(url).partition(":")[0]) is not None
 
 
 def unusable(url: str) -> str:
     """Why a party that reads discovery document and keys from the internet cannot use this issuer; empty: it can."""
-    scheme, _, rest = url.partition("://")
-    authority = rest.split("/", 1)[0]
-    host, _, port = authority.partition(":")
-    if scheme != "https" or any(c in url for c in "?#@") or (port and not port.isdecimal()):
-        return "no https URL without user, query and fragment"
-    if not _HOST.fullmatch(host):
-        return "not a host name in lower case"
-    if _PRIVATE.fullmatch(host) or "." not in host:
-        return "no public host"
-    return ""
+    if not is_plain(url):
+        return "no https URL with a lower-case host name and without user, query and fragment"
+    return "no public host" if is_private(url) else ""

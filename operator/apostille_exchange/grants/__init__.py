@@ -10,6 +10,8 @@ __all__ = ["Grant", "load"]
 # module:class, imported on use: a pod pays for its own party only.
 _GRANTS = {
     "AWSWebIdentity": "aws_web_identity:AWSWebIdentity",
+    "EntraClientAssertion": "entra_client_assertion:EntraClientAssertion",
+    "GoogleSTS": "google_sts:GoogleSTS",
     "DatabricksTokenExchange": "databricks:DatabricksTokenExchange",
     "HCPWorkload": "hcp:HCPWorkload",
     "VaultJWT": "vault_jwt:VaultJWT",

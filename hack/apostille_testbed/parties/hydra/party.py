@@ -21,6 +21,10 @@ _JSON = {"Content-Type": "application/json"}
 _TRUST = "/admin/trust/grants/jwt-bearer/issuers"
 
 
+_Trust = tuple[str, str, str, tuple[str, ...]]
+"""Issuer, subject, key, scopes: a trust cannot be changed, only made anew."""
+
+
 @dataclass(frozen=True)
 class Answer:
     """A reply: status, and the decoded body."""
@@ -104,10 +108,11 @@ class HydraParty(RealServer):
             _trusts(document): (file, document)
             for file, document in ((name, json.loads(text)) for name, text in files.items() if "trust-" in name)
         }
-        there = {_trusts(one): one["id"] for one in self._must("GET", f"{_TRUST}?limit=500")}
-        for key, identity in there.items():
-            if key not in wanted:
-                self._must("DELETE", f"{_TRUST}/{identity}")
+        for key, identity in self._trusted().items():
+            # Hydra deletes the key too, and with the key what else was trusted by it: some are gone already.
+            if key not in wanted and self.admin("DELETE", f"{_TRUST}/{identity}").status not in (204, 404):
+                raise HydraRefused(f"{identity} is not deleted")
+        there = self._trusted()
         for key, (file, document) in wanted.items():
             if key not in there:
                 self._must("POST", _TRUST, document, file)
@@ -136,6 +141,9 @@ class HydraParty(RealServer):
         text = None if body is None else json.dumps(body)
         return _answer(self.request(method, path, text, _JSON, port=self._admin.number))
 
+    def _trusted(self) -> dict[_Trust, str]:
+        return {_trusts(one): one["id"] for one in self._must("GET", f"{_TRUST}?limit=500")}
+
     def _must(self, method: str, path: str, body: Any = None, what: str = "") -> Any:
         answer = self.admin(method, path, body)
         if answer.status >= 300:
@@ -143,9 +151,10 @@ class HydraParty(RealServer):
         return answer.body
 
 
-def _trusts(document: Mapping[str, Any]) -> tuple[str, str, str]:
+def _trusts(document: Mapping[str, Any]) -> _Trust:
     key = document.get("public_key") or document.get("jwk") or {}
-    return document["issuer"], document.get("subject", ""), key.get("kid", "")
+    scopes = tuple(sorted(document.get("scope") or ()))
+    return document["issuer"], document.get("subject", ""), key.get("kid", ""), scopes
 
 
 def _answer(reply: RawReply) -> Answer:

@@ -89,9 +89,11 @@ def _delivered(
             "some pods of this service account are stale, and whether this one is cannot be told without its "
             f"FederationTrust; to be sure: {restart(observed)}"
         )
-    if judged.identity.delivery == "SDK":
-        notes.append("the SDK in the container exchanges the token itself: whether that works shows in its own log")
-    if left_out := _left_out(observed.pod, has):
+    if judged.identity.delivery in ("SDK", "TokenOnly"):
+        who = "the SDK in the container" if judged.identity.delivery == "SDK" else "the application"
+        notes.append(f"{who} exchanges the token itself: whether that works shows in its own log")
+    excluded = judged.plan.frozen.exclude if judged.plan is not None else ()
+    if left_out := [name for name in _left_out(observed.pod, has) if name not in excluded]:
         shown = ", ".join(left_out)
         return answer(
             State.SKIPPED,
@@ -165,12 +167,16 @@ def added(pod: Pod, judged: Judged) -> dict[str, list[str]]:
         names.credentials_directory(judged.name),
         names.files_directory(judged.name),
     )
+    mounted = {volume}
+    if judged.plan is None and _by_sidecar(pod, volume):
+        # What a container sees of it without an environment that names its folder, such as an endpoint.
+        mounted.add(names.CREDENTIALS_VOLUME)
     for container in containers(pod):
         name = str(container.get("name"))
         mine = [
             f"mount {mount['mountPath']}"
             for mount in container.get("volumeMounts") or ()
-            if mount.get("name") == volume
+            if mount.get("name") in mounted
         ]
         if name in names.OUR_CONTAINERS:
             if mine:
@@ -185,3 +191,11 @@ def added(pod: Pod, judged: Judged) -> dict[str, list[str]]:
         if mine:
             found[name] = mine
     return found
+
+
+def _by_sidecar(pod: Pod, volume: str) -> bool:
+    return any(
+        container.get("name") in names.OUR_CONTAINERS
+        and any(mount.get("name") == volume for mount in container.get("volumeMounts") or ())
+        for container in containers(pod)
+    )

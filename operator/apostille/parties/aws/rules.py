@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator
 
 from apostille.model.finding import Finding, Rule, Severity
@@ -10,7 +9,7 @@ from apostille.model.identity import Issuer
 from apostille.parties.aws import policy
 from apostille.parties.aws.settings import ROLE_ARN
 from apostille.parties.party import BindingView, TrustView
-from apostille.rules import vendors
+from apostille.rules import issuers, vendors
 from apostille.rules.catalogue import AUD_COMMON
 
 DEFAULT_AUDIENCE = "sts.amazonaws.com"
@@ -69,9 +68,6 @@ RULES: tuple[Rule, ...] = (
 
 LONG_SESSION = 3600
 MAX_SUBJECT = 255  # characters of SubjectFromWebIdentityToken (STS AssumeRoleWithWebIdentity)
-_HOST = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*")
-# Names that no public DNS server answers, and addresses, for which nobody has a public certificate.
-_PRIVATE = re.compile(r"(.*\.)?(svc|local|localhost|internal)|[0-9.]+")
 
 
 def audience(value: str, path: str) -> Iterator[Finding]:
@@ -99,16 +95,10 @@ def target(trust: TrustView, value: str, path: str) -> Iterator[Finding]:
 
 def issuer_form(issuer: Issuer, path: str) -> Iterator[Finding]:
     """AWS-ISSUER-MISMATCH: what IAM refuses as a provider URL (CreateOpenIDConnectProvider). X-ISSUER-PRIVATE."""
-    host = issuer.url.removeprefix("https://").split("/", 1)[0]
-    if (
-        not issuer.url.startswith("https://")
-        # No port, no user, lower case: the host becomes part of condition keys (cloud-trust §1.2).
-        or not _HOST.fullmatch(host)
-        or any(c in issuer.url for c in "?#")
-        or len(issuer.url) > 255
-    ):
+    # No port: the host becomes part of condition keys (cloud-trust §1.2).
+    if not issuers.is_plain(issuer.url) or ":" in issuers.host(issuer.url) or len(issuer.url) > 255:
         yield ISSUER_FORM.at(path, f"the cluster's issuer is {issuer.url!r}")
-    elif _PRIVATE.fullmatch(host):
+    elif issuers.is_private(issuer.url):
         yield ISSUER_PRIVATE.at(path, f"the cluster's issuer is {issuer.url!r}, which is no public host")
 
 

@@ -14,11 +14,10 @@ _FILE = re.compile(r"policy-(?P<application>[0-9a-f-]{36})\.(?P<policy>[a-z0-9-]
 
 @dataclass(frozen=True, slots=True)
 class DatabricksAccess:
-    """``policies``: the documents themselves, by application id and policy id. ``console`` is the account's host."""
+    """``policies``: the documents themselves, by application id and policy id."""
 
     policies: Mapping[tuple[str, str], Mapping[str, Any]]
     account_id: str = ""
-    console: str = ""
 
     def canonical(self) -> bytes:
         """The rendered documents."""

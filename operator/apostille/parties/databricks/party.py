@@ -9,7 +9,7 @@ from apostille.model.identity import Issuer
 from apostille.parties import limits
 from apostille.parties.databricks import commands, documents, resources, rules
 from apostille.parties.databricks import evaluate as evaluation
-from apostille.parties.databricks.settings import DatabricksTarget, DatabricksTrust, console
+from apostille.parties.databricks.settings import DatabricksTarget, DatabricksTrust
 from apostille.parties.party import (
     BindingView,
     Claims,
@@ -95,7 +95,7 @@ class Databricks:
                 for subject in binding.subjects:
                     policy_id, document = documents.policy(number, issuer.url, trust.audience, subject)
                     made[application, policy_id] = document
-        return documents.DatabricksAccess(made, settings.account_id, console(settings.host))
+        return documents.DatabricksAccess(made, settings.account_id)
 
     def parse(self, files: Mapping[str, str]) -> documents.DatabricksAccess:
         """Reads the native documents back."""

@@ -1,9 +1,9 @@
 #!/bin/sh
-# Needs the Databricks CLI with credentials of an account administrator.
+# Needs the Databricks CLI as an account administrator; DATABRICKS_HOST is the account console's URL.
 # Policies of subjects that are bound no longer stay: delete them by their ids.
 set -eu
-export DATABRICKS_HOST=https://accounts.cloud.databricks.com
-export DATABRICKS_ACCOUNT_ID=11111111-2222-3333-4444-555555555555
+: "${DATABRICKS_HOST:?}"
+: "${DATABRICKS_ACCOUNT_ID:?}"
 if databricks account service-principal-federation-policy get 1234567890123456 payments-reader-c6c65abfe0 >/dev/null 2>&1; then
   databricks account service-principal-federation-policy update 1234567890123456 payments-reader-c6c65abfe0 --json '{"description":"Apostille: service account payments/reader","oidc_policy":{"issuer":"https://oidc.example.com/cluster-a","audiences":["https://dbc-a1b2345c-d6e7.cloud.databricks.com"],"subject":"system:serviceaccount:payments:reader","subject_claim":"sub"}}'
 else

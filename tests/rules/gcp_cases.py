@@ -1,0 +1,111 @@
+"""Cases of the catalogue for Google Cloud: what breaks a rule, and its innocent neighbour."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from apostille.core.judge import judge_trust
+from apostille.model.finding import Finding
+from apostille.model.identity import Issuer
+from apostille.parties.gcp.documents import GCPAccess
+from apostille.parties.gcp.rules import judged
+from builders import CONTEXT, ISSUER
+from samples.gcp import PROVIDER_NAME, READER, gcp_binding, gcp_trust
+
+Findings = Callable[[], Iterable[Finding]]
+
+_JWKS = '{"keys":[]}'
+_POOL = PROVIDER_NAME.partition("/providers/")[0]
+_SET = f"principalSet://iam.googleapis.com/{_POOL}"
+
+
+def _trust(issuer: Issuer | None = None, spec: dict[str, Any] | None = None, **settings: Any) -> Findings:
+    context = replace(CONTEXT, issuer=issuer) if issuer else CONTEXT
+    return lambda: judge_trust(gcp_trust(settings=settings, **(spec or {})), (), context)
+
+
+def _allow(account: str = "reader", target: str = READER) -> Findings:
+    allow = [{"namespace": "n" * 63, "serviceAccounts": [account], "targets": [target]}]
+    return lambda: judge_trust(gcp_trust(allow=allow), (), CONTEXT)
+
+
+def _bound(*accounts: str, issuer: Issuer = ISSUER, **settings: Any) -> Findings:
+    """What is said of bindings of these service accounts, together."""
+    by = gcp_trust(settings=settings)
+    views = [
+        gcp_binding(f"b{i}", subject={"serviceAccountNames": [account]}).view(by.party)
+        for i, account in enumerate(accounts)
+    ]
+
+    def found() -> list[Finding]:
+        limits = by.party.limits(by.view, views, issuer)
+        found = [finding for limit in limits for finding in limit.findings("spec.allow")]
+        return [*by.party.findings(by.view, views, issuer), *found]
+
+    return found
+
+
+def _judged(provider: Mapping[str, Any] | None = None, member: str = "", **oidc: Any) -> Findings:
+    good = {
+        "name": PROVIDER_NAME,
+        "attributeMapping": {
+            "google.subject": "assertion.sub",
+            "attribute.name": "assertion['kubernetes.io']['serviceaccount']['name']",
+            "attribute.namespace": "assertion['kubernetes.io']['namespace']",
+        },
+        "attributeCondition": "assertion.sub == 'system:serviceaccount:payments:reader'",
+        "oidc": {"issuerUri": ISSUER.url, "allowedAudiences": ["a"]} | oidc,
+    }
+    member = member or f"principal://iam.googleapis.com/{_POOL}/subject/system:serviceaccount:payments:reader"
+    policy = {"bindings": [{"role": "roles/iam.workloadIdentityUser", "members": [member]}]}
+    return lambda: judged(GCPAccess({}, good | dict(provider or {}), {READER: policy}))
+
+
+_MANY = [f"account-{i:03}" for i in range(100)]
+_CONDITION, _MAPPING = "provider.json:attributeCondition", "provider.json:attributeMapping"
+CASES: dict[str, tuple[str, Findings, Findings]] = {
+    "GCP101": ("spec.allow[0].targets[0]", _allow(target="reader@example.com"), _allow(target="direct")),
+    "GCP102": ("spec.relyingParty.gcp.projectNumber", _trust(projectNumber="my-project"), _trust(projectNumber="1")),
+    "GCP103": ("spec.relyingParty.gcp.pool", _trust(pool="gcp-pool"), _trust(pool="pool-gcp")),
+    "GCP104": ("spec.allow[0].serviceAccounts[0]", _allow("s" * 59), _allow("s" * 58)),
+    "GCP201": ("spec.issuer", _trust(Issuer("http://i.example")), _trust(Issuer("https://i.example:8443/a"))),
+    "GCP202": (
+        "spec.issuer", _trust(Issuer("https://i.svc")), _trust(Issuer("https://i.svc", jwks=_JWKS), keys="Uploaded"),
+    ),
+    "GCP203": ("spec.issuer", _trust(Issuer("https://i.example"), keys="Uploaded"),
+               _trust(Issuer("https://i.example", jwks=_JWKS), keys="Uploaded")),
+    "GCP204": ("spec.issuer", _trust(Issuer("https://i.example", algorithms=("RS384",))),
+               _trust(Issuer("https://i.example", algorithms=("ES256", "RS256")))),
+    "GCP205": ("spec.allow", _bound(*_MANY), _bound(*_MANY[:80])),
+    "GCP206": (
+        "spec.allow", lambda: _over_members(1501), lambda: [f for f in _over_members(1500) if f.rule.id == "GCP206"],
+    ),
+    "GCP207": (_CONDITION, _judged({"attributeCondition": " "}), _judged()),
+    "GCP208": (
+        _CONDITION, _judged({"attributeCondition": "assertion.sub != ''"}),
+        _judged({"attributeCondition": "assertion['kubernetes.io']['namespace'] == 'payments'"}),
+    ),
+    "GCP209": (READER, _judged(member=f"{_SET}/*"), _judged()),
+    "GCP210": (READER, _judged(member=f"{_SET}/attribute.name/reader"), _judged()),
+    "GCP211": (READER, _judged(member=f"{_SET}/attribute.namespace/payments"), _judged()),
+    "GCP212": (
+        _MAPPING, _judged({"attributeMapping": {"google.subject": "assertion['kubernetes.io']['namespace']"}}),
+        _judged({"attributeMapping": {"google.subject": "assertion['kubernetes.io']['serviceaccount']['uid']"}}),
+    ),
+    "GCP213": (
+        "provider.json:oidc.jwksJson", _judged(jwksJson=json.dumps({"keys": [{"kty": "RSA", "d": "x"}]})),
+        _judged(jwksJson=json.dumps({"keys": [{"kty": "RSA", "n": "x", "e": "AQAB", "kid": "k"}]})),
+    ),
+    "GCP215": (
+        _CONDITION, _judged({"attributeCondition": "assertion.sub.matches('^system:.*$')"}),
+        _judged({"attributeCondition": "assertion.sub == 'system:serviceaccount:payments:reader'"}),
+    ),
+    "GCP214": ("provider.json:oidc.allowedAudiences", _judged(allowedAudiences=["a", "b"]), _judged()),
+}  # fmt: skip
+
+
+def _over_members(count: int) -> list[Finding]:
+    return list(_bound(*(f"a{i}" for i in range(count)))())
