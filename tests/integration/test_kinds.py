@@ -341,16 +341,16 @@ def test_defaults_are_visible_in_what_is_stored(stored: Any) -> None:
 
     assert made_trust == trust()["spec"] | {
         "issuer": {"type": "Cluster"},
-        "enforcement": {"mode": "Audit", "force": False, "observeTokenRequests": False},
-        "ceilings": {"assertionSeconds": 3600, "sessionSeconds": 3600, "sessionWithinAssertion": False},
-        "configuration": {"mode": "Render", "formats": ["Native"]},
+        "enforcement": {"mode": "Audit", "force": False},
+        "ceilings": {"assertionSeconds": 3600, "sessionSeconds": 3600},
+        "configuration": {"mode": "Render"},
         "governance": {},
         "sharedAudience": False,
         "suspended": False,
     }
     assert made_binding == binding("any")["spec"] | {
         "token": {"expirationSeconds": 3600},
-        "delivery": {"mode": "Auto", "containers": {"include": [], "exclude": []}, "environment": "Set", "files": []},
+        "delivery": {"mode": "Auto", "containers": {"include": []}},
         "validity": {},
         "suspended": False,
     }
