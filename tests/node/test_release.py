@@ -18,8 +18,6 @@ from apostille_testbed.node import images
 from apostille_testbed.progress import Console
 from node.scene import ROOT, ready, until
 
-QUICKSTART = ROOT / "examples" / "quickstart"
-BEFORE = ROOT / "tests" / "releases" / "0.1.0"
 CRDS = ("federationtrusts.apostille.dev", "workloadbindings.apostille.dev")
 TOKEN = ("create", "token", "default", "--namespace=payments", "--audience=https://aws-prod.sts.example")
 
