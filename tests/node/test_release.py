@@ -1,4 +1,4 @@
-"""The life of a release on a real node: installed as README says, without drift, uninstalled and installed again."""
+"""The life of a release on a real node: installed as README says, upgraded from 0.1.0, rolled back, uninstalled."""
 
 from __future__ import annotations
 
@@ -6,6 +6,10 @@ import json
 import os
 import re
 import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,24 +17,38 @@ import pytest
 
 from apostille import __version__
 from apostille_testbed import Node, binaries
-from apostille_testbed.chart import NAMESPACE, RELEASE, helm
-from apostille_testbed.node import images
+from apostille_testbed.chart import NAMESPACE, RELEASE, HelmError, helm
+from apostille_testbed.client import APIError
+from apostille_testbed.node import archive, images
 from apostille_testbed.progress import Console
-from node.scene import ROOT, ready, until
+from node.scene import ROOT, apply, pod, ready, until
 
+QUICKSTART = ROOT / "examples" / "quickstart"
+BEFORE = ROOT / "tests" / "releases" / "0.1.0"
 CRDS = ("federationtrusts.apostille.dev", "workloadbindings.apostille.dev")
 TOKEN = ("create", "token", "default", "--namespace=payments", "--audience=https://aws-prod.sts.example")
 
 
 @pytest.fixture(scope="module")
-def stocked(node: Node) -> Node:
+def stocked(node: Node, tmp_path_factory: pytest.TempPathFactory) -> Node:
     """The node has the images under the names that the charts and the quickstart have for them by default."""
     built = images.images(Console())
     for file in (built.apostille, built.exchange):
         node.load(file)
+    # The release before: its wheel wins over the package of the image.
+    wheel = BEFORE / "apostille-0.1.0-py3-none-any.whl"
+    older = tmp_path_factory.mktemp("images") / "apostille-0.1.0.tar"
+    path = {"PYTHONPATH": f"/release/{wheel.name}", "PATH": "/opt/apostille/bin:/usr/bin:/bin", "USER": "apostille"}
+    archive.extend(
+        older, built.apostille, "localhost/apostille:0.1.0", {f"/release/{wheel.name}": wheel.read_bytes()},
+        config={"Env": [f"{name}={value}" for name, value in path.items()]},
+    )  # fmt: skip
+    node.load(older)
     for image, name in (
         (images.APOSTILLE, f"apostille:{__version__}"),
         (images.EXCHANGE, f"apostille-exchange:{__version__}"),
+        ("localhost/apostille:0.1.0", "apostille:0.1.0"),
+        (images.EXCHANGE, "apostille-exchange:0.1.0"),
         (images.EXCHANGE, "python:3.13-slim"),
     ):
         node.name_image(image, f"docker.io/library/{name}")
@@ -105,3 +123,66 @@ def test_an_uninstall_leaves_what_was_declared_and_an_installation_takes_it_up(s
     released(stocked, "uninstall", RELEASE, "--wait", "--timeout=120s")
     stocked.kubectl("delete", "pod,wbind", "--all", "--namespace=payments", "--now")
     stocked.kubectl("delete", "crd", *CRDS, "--timeout=60s")
+
+
+@contextmanager
+def load(node: Node) -> Iterator[list[str]]:
+    """Bound pods are created all the time, as dry runs; the list grows by what is refused or left without identity."""
+    failed: list[str] = []
+    counted, stop = [0], threading.Event()
+    wanted = pod("under-load", "payments", "true", serviceAccountName="reader")
+
+    def create() -> None:
+        while not stop.is_set():
+            counted[0] += 1
+            try:
+                made = node.client.request("POST", "/api/v1/namespaces/payments/pods?dryRun=All", wanted)
+                if "apostille-token-s3-reader" not in json.dumps(made):
+                    failed.append(f"{counted[0]}: created without its identity")
+            except (APIError, OSError) as error:
+                failed.append(f"{counted[0]}: {error}")
+            time.sleep(0.1)
+
+    worker = threading.Thread(target=create)
+    worker.start()
+    try:
+        yield failed
+    finally:
+        stop.set()
+        worker.join()
+    assert counted[0] > 20
+
+
+def test_an_upgrade_from_0_1_0_and_the_way_back(stocked: Node) -> None:
+    node = stocked
+    released(node, "install", RELEASE, BEFORE / "apostille-0.1.0.tgz", "--create-namespace", "--wait", "--timeout=120s")
+    before = {crd["metadata"]["name"]: crd["spec"] for crd in kinds(node)}
+    node.kubectl("apply", "-f", QUICKSTART)
+    node.kubectl("wait", "--for=condition=Ready", "wbind/s3-reader", "--namespace=payments", "--timeout=60s")
+    chart = ROOT / "charts" / "apostille"
+
+    # Without a word about the kinds, which belong to no release: refused before anything has changed.
+    with pytest.raises(HelmError, match="cannot be imported into the current release"):
+        released(node, "upgrade", RELEASE, chart)
+    with load(node) as failed:
+        released(node, "upgrade", RELEASE, chart, "--take-ownership", "--wait", "--timeout=180s")
+        assert failed == []
+
+        upgraded = {crd["metadata"]["name"]: crd["spec"] for crd in kinds(node)}
+        assert upgraded != before
+        default = upgraded[CRDS[0]]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["status"]["default"]
+        assert default == {"observedGeneration": -1}
+        node.kubectl("wait", "--for=condition=Ready", "wbind/s3-reader", "--namespace=payments", "--timeout=60s")
+    assert failed == []
+
+    released(node, "rollback", RELEASE, "1", "--wait", "--timeout=180s")
+    assert {crd["metadata"]["name"]: crd["spec"] for crd in kinds(node)} == upgraded, "kinds never go back"
+    apply(node, pod("after", "payments", "sleep", "60", image="python:3.13-slim", serviceAccountName="reader"))
+    ready(node, "after", "payments")
+    assert "AWS_ROLE_ARN" in environment(node, "after")
+
+    released(node, "uninstall", RELEASE, "--wait", "--timeout=120s")
+    until(lambda: node.kubectl(*TOKEN, check=False).returncode == 0, "tokens to be free again")
+    group = "admissionregistration.k8s.io"
+    generated = f"mutatingwebhookconfigurations.{group},validatingadmissionpolicies.{group}"
+    until(lambda: node.kubectl("get", generated, "-o", "name").stdout == "", "what was generated to go")
