@@ -56,10 +56,11 @@ format: ## Bring the code into shape
 generate: ## Write what is generated from the code: kinds, reference pages
 	@hack/generate
 
-dist: ## Wheel and packaged chart into dist/
+dist: ## Wheel, packaged chart and install.yaml into dist/
 	@rm -rf dist
 	@SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) hack/python -m hatchling build -t wheel -d dist
 	@"$$(hack/python -c 'from apostille_testbed import binaries; print(binaries.helm())')" package charts/apostille --destination dist
+	@"$$(hack/python -c 'from apostille_testbed import binaries; print(binaries.kubectl())')" kustomize install > dist/install.yaml
 
 lock: ## Pin the environments of development and of the image anew, keeping versions that still fit; needs uv
 	@uv pip compile -q pyproject.toml --all-extras --group dev --generate-hashes --no-annotate --no-header --universal -o locks/dev.txt

@@ -35,12 +35,15 @@ def files(root: Path) -> dict[str, str]:
     """Path to text."""
     made = {}
     releases = list(_released(root))
+    kinds = []
     for crd in (federation_trust(), workload_binding()):
         for release in releases:
             crd = without_new_defaults(crd, release[crd["metadata"]["name"]])
         file = f"{crd['spec']['names']['plural']}.yaml"
         made[f"crds/{file}"] = _HEADER + _yaml(crd)
         made[f"charts/apostille/templates/crds/{file}"] = _template(crd)
+        kinds.append(_yaml(crd))
+    made["install/crds.yaml"] = _HEADER + "---\n".join(kinds)
     return made
 
 

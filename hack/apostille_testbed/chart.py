@@ -22,6 +22,9 @@ NAMESPACE = "apostille-system"
 MANIFEST = ROOT / "hack" / "manifests" / "apostille.yaml"
 """What an installation needs in the cluster beside the two kinds, for processes that run outside of it."""
 
+INSTALL = ROOT / "install" / "apostille.yaml"
+"""The whole chart by its defaults, rendered for those who do not use Helm; the two kinds lie beside it."""
+
 _MANIFEST_TEMPLATES = (
     "anchor", "controller/lease", "controller/rbac", "admission/rbac", "admission/observed", "restraints/controller",
     "restraints/prefixes",
@@ -72,6 +75,13 @@ def template(*settings: str, show: Sequence[str] = ()) -> str:
 def manifest() -> str:
     """The text of `MANIFEST`. Raises HelmError."""
     return _MANIFEST_HEADER + template(show=_MANIFEST_TEMPLATES)
+
+
+def install() -> str:
+    """The text of `INSTALL`. Raises HelmError."""
+    namespace = f"apiVersion: v1\nkind: Namespace\nmetadata:\n  name: {NAMESPACE}\n"
+    header = "# Made from charts/apostille by `hack/testbed manifest`; do not edit.\n"
+    return header + namespace + template("crds.enabled=false")
 
 
 class Release:

@@ -90,7 +90,7 @@ def _parser() -> argparse.ArgumentParser:
     image = commands.add_parser("image", help="build Apostille's images, and load them where a node runs")
     image.set_defaults(command=_image)
 
-    manifest = commands.add_parser("manifest", help="write hack/manifests from the chart")
+    manifest = commands.add_parser("manifest", help="write hack/manifests and install from the chart")
     manifest.set_defaults(command=_manifest)
 
     schemas = commands.add_parser("schemas", help="write tests/chart/schemas: what API servers of other versions take")
@@ -146,8 +146,9 @@ def _image(options: argparse.Namespace, say: Console) -> None:
 
 def _manifest(options: argparse.Namespace, say: Console) -> None:
     binaries.helm(say)
-    chart.MANIFEST.write_text(chart.manifest())
-    say(f"wrote {chart.MANIFEST}")
+    for file, text in ((chart.MANIFEST, chart.manifest()), (chart.INSTALL, chart.install())):
+        file.write_text(text)
+        say(f"wrote {file}")
 
 
 def _schemas(options: argparse.Namespace, say: Console) -> None:

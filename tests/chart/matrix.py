@@ -73,6 +73,7 @@ OTHERWISE: dict[str, Any] = {
     },
     "controller": {**_PROCESS, "shards": 2},
     "admission": {**_PROCESS, "hostNetwork": True},
+    "rules": {"APO302": "deny", "APO703": "off"},
     "partyAddresses": ["vault.example", "10.0.0.0/8"],
     "priorityClassName": "system-cluster-critical",
     "priorityClass": {"create": True, "value": 1000},

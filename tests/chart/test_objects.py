@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 from typing import Any
 
 import pytest
@@ -12,8 +13,9 @@ from apostille import __version__
 from apostille.kinds import decode
 from apostille.model import names
 from apostille_generate.crds import files as generated
-from apostille_testbed import ControlPlane, chart
+from apostille_testbed import ControlPlane, binaries, chart
 from apostille_testbed.chart import CHART
+from chart.api import VERSIONS, complaints
 from chart.matrix import DIGEST, WHOLE
 from chart.rendering import Objects, Values, objects, one, text
 
@@ -66,6 +68,21 @@ def test_an_api_server_takes_every_object_strictly(control_plane: ControlPlane) 
 
 def test_the_testbeds_manifest_is_what_the_chart_renders() -> None:
     assert chart.MANIFEST.read_text() == chart.manifest(), "run hack/testbed manifest and commit the result"
+
+
+def test_what_is_installed_without_helm_is_what_the_chart_renders() -> None:
+    assert chart.INSTALL.read_text() == chart.install(), "run hack/testbed manifest and commit the result"
+    built = subprocess.run(
+        [binaries.kubectl(), "kustomize", chart.INSTALL.parent], capture_output=True, text=True, check=True, timeout=60
+    ).stdout
+    documents = [document for document in yaml.safe_load_all(built) if document]
+
+    assert {(d["kind"], d["metadata"]["name"]) for d in documents} == {
+        ("Namespace", chart.NAMESPACE), *((d["kind"], d["metadata"]["name"]) for d in rendered()),
+    }  # fmt: skip
+    assert not [d for d in documents if d["kind"] == "Secret"], "nothing secret lies in a repository"
+    for version in VERSIONS:
+        assert [said for document in documents for said in complaints(version, document)] == []
 
 
 @pytest.mark.parametrize("kind", ["federationtrusts", "workloadbindings"])

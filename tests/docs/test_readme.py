@@ -13,7 +13,16 @@ from apostille.kinds import decode
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
-PAGES = [path for path in (*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")) if path.name != "LICENSE"]
+PAGES = [
+    path
+    for path in (
+        *ROOT.glob("*.md"),
+        *ROOT.glob("docs/**/*.md"),
+        *ROOT.glob("charts/**/README.md"),
+        *ROOT.glob("examples/**/*.md"),
+    )
+    if path.name != "LICENSE"
+]
 
 
 def _blocks(language: str) -> list[str]:
@@ -28,6 +37,15 @@ def test_the_first_screen_has_the_two_commands() -> None:
     (commands, *_) = _blocks("")
     assert re.findall(r"^make (\S+)", commands, re.MULTILINE) == ["demo", "test"]
     assert README.index("make test") < README.index("```yaml") < README.index("![")
+
+
+def test_with_a_cluster_three_commands_lead_to_a_bound_pod() -> None:
+    """They are typed in ``tests/node/test_release.py``."""
+    (_, commands, *_) = _blocks("")
+    assert [line.split()[:2] for line in commands.splitlines()] == [
+        ["helm", "install"], ["kubectl", "apply"], ["kubectl", "wait"],
+    ]  # fmt: skip
+    assert README.index("make test") < README.index("helm install") < README.index("```yaml")
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

@@ -138,13 +138,16 @@ def _replaced(text: str, pairs: tuple[tuple[str, str], ...]) -> str:
 
 
 def test_the_pipelines_check_passes(tmp_path: Path) -> None:
-    program = tmp_path / "apostille"
-    program.write_text(f"#!{sys.executable}\nfrom apostille.cli.main import main\nmain()\n")
-    program.chmod(0o755)
-    path = f"{tmp_path}:{binaries.kubectl().parent}:{os.environ['PATH']}"
-    environment = {**os.environ, "PATH": path, "PYTHONPATH": str(Path(__file__).parents[2] / "operator")}
+    """With the tools that its workflow has: kubectl, and Apostille's command line."""
+    command = tmp_path / "apostille"
+    command.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m apostille.cli.main "$@"\n')
+    command.chmod(0o755)
+    path = os.pathsep.join([str(tmp_path), str(binaries.kubectl().parent), os.environ["PATH"]])
+    environment = {**os.environ, "PATH": path, "PYTHONPATH": str(REPOSITORY.parents[1] / "operator")}
     done = subprocess.run(
         [REPOSITORY / "check"], capture_output=True, text=True, check=False, timeout=120, env=environment
     )
     assert done.returncode == 0, done.stderr
     assert [line.partition(":")[0] for line in done.stdout.splitlines()[:3]] == list(FOLDERS)
+    assert "no findings" in done.stdout + done.stderr
+    assert "not judged" not in done.stdout + done.stderr

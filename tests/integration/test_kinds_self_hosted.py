@@ -73,7 +73,6 @@ def test_defaults_are_shown(kinds: Any) -> None:
         "namespace": "",
         "mount": "jwt",
         "roles": [],
-        "pinInstances": False,
     }
     shown = json.loads(created(kinds, minio()).stdout)["spec"]["relyingParty"]["minio"]
     assert (shown["mode"], shown["region"], shown["caBundle"]) == ("Claim", "", "")

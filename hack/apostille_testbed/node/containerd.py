@@ -82,6 +82,10 @@ disabled_plugins = [
             latest.symlink_to(noted.name)
         return name
 
+    def name(self, image: str, other: str) -> None:
+        """Has an image under another name too, as a kubelet writes it (with host and tag). Raises ProcessError."""
+        self._ctr("images", "tag", "--force", image, other)
+
     def images(self) -> list[str]:
         """The names of all images. Raises ProcessError."""
         return self._ctr("images", "list", "--quiet").split()

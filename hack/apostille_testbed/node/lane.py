@@ -94,6 +94,10 @@ class Node(ControlPlane):
         """Takes in the image of a docker-archive, unless it is there; returns its name. Raises ProcessError."""
         return self._containerd.load(image)
 
+    def name_image(self, image: str, other: str) -> None:
+        """Has an image under another name too, such as the one in a public registry. Raises ProcessError."""
+        self._containerd.name(image, other)
+
     def restart_kubelet(self) -> None:
         """Stops and starts the kubelet; pods go on meanwhile. Raises ProcessError."""
         self._processes["kubelet"].kill()

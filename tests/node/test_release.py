@@ -1,0 +1,188 @@
+"""The life of a release on a real node: installed as README says, upgraded from 0.1.0, rolled back, uninstalled."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from apostille import __version__
+from apostille_testbed import Node, binaries
+from apostille_testbed.chart import NAMESPACE, RELEASE, HelmError, helm
+from apostille_testbed.client import APIError
+from apostille_testbed.node import archive, images
+from apostille_testbed.progress import Console
+from node.scene import ROOT, apply, pod, ready, until
+
+QUICKSTART = ROOT / "examples" / "quickstart"
+BEFORE = ROOT / "tests" / "releases" / "0.1.0"
+CRDS = ("federationtrusts.apostille.dev", "workloadbindings.apostille.dev")
+TOKEN = ("create", "token", "default", "--namespace=payments", "--audience=https://aws-prod.sts.example")
+
+
+@pytest.fixture(scope="module")
+def stocked(node: Node, tmp_path_factory: pytest.TempPathFactory) -> Node:
+    """The node has the images under the names that the charts and the quickstart have for them by default."""
+    built = images.images(Console())
+    for file in (built.apostille, built.exchange):
+        node.load(file)
+    # The release before: its wheel wins over the package of the image.
+    wheel = BEFORE / "apostille-0.1.0-py3-none-any.whl"
+    older = tmp_path_factory.mktemp("images") / "apostille-0.1.0.tar"
+    path = {"PYTHONPATH": f"/release/{wheel.name}", "PATH": "/opt/apostille/bin:/usr/bin:/bin", "USER": "apostille"}
+    archive.extend(
+        older, built.apostille, "localhost/apostille:0.1.0", {f"/release/{wheel.name}": wheel.read_bytes()},
+        config={"Env": [f"{name}={value}" for name, value in path.items()]},
+    )  # fmt: skip
+    node.load(older)
+    for image, name in (
+        (images.APOSTILLE, f"apostille:{__version__}"),
+        (images.EXCHANGE, f"apostille-exchange:{__version__}"),
+        ("localhost/apostille:0.1.0", "apostille:0.1.0"),
+        (images.EXCHANGE, "apostille-exchange:0.1.0"),
+        (images.EXCHANGE, "python:3.13-slim"),
+    ):
+        node.name_image(image, f"docker.io/library/{name}")
+    return node
+
+
+def released(node: Node, *arguments: str | Path) -> str:
+    """Helm, about the release. Raises HelmError."""
+    return helm(*arguments, f"--namespace={NAMESPACE}", kubeconfig=node.kubeconfig)
+
+
+def kinds(node: Node) -> list[dict[str, Any]]:
+    """The two CustomResourceDefinitions, those that are there."""
+    found = json.loads(node.kubectl("get", "crd", *CRDS, "--ignore-not-found", "-o", "json").stdout or "{}")
+    return list(found.get("items", []))
+
+
+def environment(node: Node, name: str) -> str:
+    """Of the container of a running pod."""
+    return node.kubectl("exec", name, "--namespace=payments", "--", "env").stdout
+
+
+def typed(node: Node, script: str) -> str:
+    """A script as somebody types it in the repository, with their kubeconfig; returns what they see."""
+    path = os.pathsep.join([str(binaries.helm().parent), str(binaries.kubectl().parent), os.environ["PATH"]])
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", script],
+        cwd=ROOT,
+        env={"PATH": path, "HOME": "/nonexistent", "KUBECONFIG": str(node.kubeconfig)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+def test_the_three_commands_of_readme_lead_to_a_bound_pod(stocked: Node) -> None:
+    (_, commands, *_) = re.findall(r"^```\n(.*?)^```$", (ROOT / "README.md").read_text(), re.DOTALL | re.MULTILINE)
+    assert len(commands.splitlines()) == 3
+
+    said = typed(stocked, commands)
+
+    assert "kubectl get ftrust,wbind --all-namespaces" in said  # NOTES: what comes next
+    assert "workloadbinding.apostille.dev/s3-reader condition met" in said
+    ready(stocked, "app", "payments")
+    assert "AWS_ROLE_ARN=arn:aws:iam::123456789012:role/payments-reader" in environment(stocked, "app")
+
+
+def test_nothing_of_the_chart_shows_as_drift(stocked: Node) -> None:
+    """A server-side dry run of what was rendered changes nothing, after Apostille has worked for a while."""
+    rendered = released(stocked, "get", "manifest", RELEASE)
+
+    done = stocked.kubectl(
+        "diff", "--server-side", "--force-conflicts", "--field-manager=argocd-controller", "-f", "-",
+        input=rendered, check=False,
+    )  # fmt: skip
+
+    assert (done.returncode, done.stdout) == (0, ""), done.stderr
+
+
+def test_an_uninstall_leaves_what_was_declared_and_an_installation_takes_it_up(stocked: Node) -> None:
+    released(stocked, "uninstall", RELEASE, "--wait", "--timeout=120s")
+
+    assert [crd["metadata"]["annotations"]["helm.sh/resource-policy"] for crd in kinds(stocked)] == ["keep", "keep"]
+    assert "s3-reader" in stocked.kubectl("get", "wbind", "--namespace=payments").stdout
+    until(lambda: stocked.kubectl(*TOKEN, check=False).returncode == 0, "tokens to be free again")
+
+    released(stocked, "install", RELEASE, ROOT / "charts" / "apostille", "--wait", "--timeout=120s")
+    until(lambda: stocked.kubectl(*TOKEN, check=False).returncode != 0, "what was declared to be in force again")
+    released(stocked, "uninstall", RELEASE, "--wait", "--timeout=120s")
+    stocked.kubectl("delete", "pod,wbind", "--all", "--namespace=payments", "--now")
+    stocked.kubectl("delete", "crd", *CRDS, "--timeout=60s")
+
+
+@contextmanager
+def load(node: Node) -> Iterator[list[str]]:
+    """Bound pods are created all the time, as dry runs; the list grows by what is refused or left without identity."""
+    failed: list[str] = []
+    counted, stop = [0], threading.Event()
+    wanted = pod("under-load", "payments", "true", serviceAccountName="reader")
+
+    def create() -> None:
+        while not stop.is_set():
+            counted[0] += 1
+            try:
+                made = node.client.request("POST", "/api/v1/namespaces/payments/pods?dryRun=All", wanted)
+                if "apostille-token-s3-reader" not in json.dumps(made):
+                    failed.append(f"{counted[0]}: created without its identity")
+            except (APIError, OSError) as error:
+                failed.append(f"{counted[0]}: {error}")
+            time.sleep(0.1)
+
+    worker = threading.Thread(target=create)
+    worker.start()
+    try:
+        yield failed
+    finally:
+        stop.set()
+        worker.join()
+    assert counted[0] > 20
+
+
+def test_an_upgrade_from_0_1_0_and_the_way_back(stocked: Node) -> None:
+    node = stocked
+    released(node, "install", RELEASE, BEFORE / "apostille-0.1.0.tgz", "--create-namespace", "--wait", "--timeout=120s")
+    before = {crd["metadata"]["name"]: crd["spec"] for crd in kinds(node)}
+    node.kubectl("apply", "-f", QUICKSTART)
+    node.kubectl("wait", "--for=condition=Ready", "wbind/s3-reader", "--namespace=payments", "--timeout=60s")
+    chart = ROOT / "charts" / "apostille"
+
+    # Without a word about the kinds, which belong to no release: refused before anything has changed.
+    with pytest.raises(HelmError, match="cannot be imported into the current release"):
+        released(node, "upgrade", RELEASE, chart)
+    with load(node) as failed:
+        released(node, "upgrade", RELEASE, chart, "--take-ownership", "--wait", "--timeout=180s")
+        assert failed == []
+
+        upgraded = {crd["metadata"]["name"]: crd["spec"] for crd in kinds(node)}
+        assert upgraded != before
+        default = upgraded[CRDS[0]]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["status"]["default"]
+        assert default == {"observedGeneration": -1}
+        node.kubectl("wait", "--for=condition=Ready", "wbind/s3-reader", "--namespace=payments", "--timeout=60s")
+    assert failed == []
+
+    released(node, "rollback", RELEASE, "1", "--wait", "--timeout=180s")
+    assert {crd["metadata"]["name"]: crd["spec"] for crd in kinds(node)} == upgraded, "kinds never go back"
+    apply(node, pod("after", "payments", "sleep", "60", image="python:3.13-slim", serviceAccountName="reader"))
+    ready(node, "after", "payments")
+    assert "AWS_ROLE_ARN" in environment(node, "after")
+
+    released(node, "uninstall", RELEASE, "--wait", "--timeout=120s")
+    until(lambda: node.kubectl(*TOKEN, check=False).returncode == 0, "tokens to be free again")
+    group = "admissionregistration.k8s.io"
+    generated = f"mutatingwebhookconfigurations.{group},validatingadmissionpolicies.{group}"
+    until(lambda: node.kubectl("get", generated, "-o", "name").stdout == "", "what was generated to go")
