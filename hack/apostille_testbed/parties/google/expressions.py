@@ -108,7 +108,7 @@ def _boolean(value: Any) -> bool:
 def _compare(node: ast.Compare, scope: Mapping[str, Any]) -> bool:
     left, right = _value(node.left, scope), _value(node.comparators[0], scope)
     if isinstance(node.ops[0], ast.In):
-        if isinstance(right, Mapping):
+        if isinstance(right, Mapping) and isinstance(left, str | int):
             return left in right
         if not isinstance(right, list):
             raise EvaluationError("no such overload")

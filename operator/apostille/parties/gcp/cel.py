@@ -267,7 +267,7 @@ def _indexed(of: Node, index: Node) -> Node:
 
 
 def _at(found: Value, key: Value) -> Value:
-    if isinstance(found, Mapping):
+    if isinstance(found, Mapping) and not isinstance(key, Mapping | list):
         if key not in found:
             raise CELError(f"no such key: {key}")
         return found[key]
@@ -316,6 +316,8 @@ def _compared(operator: str, left: Node, right: Node) -> Node:
         one, other = left(scope), right(scope)
         if operator == "in":
             if isinstance(other, Mapping):
+                if isinstance(one, Mapping | list):
+                    raise CELError("no such overload")
                 return one in other
             if not isinstance(other, list):
                 raise CELError("no such overload")
