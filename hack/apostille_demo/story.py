@@ -80,8 +80,8 @@ def _render(scene: Scene) -> None:
     show = scene.shell.show
     show(
         "kubectl get configmap apostille-access-aws-prod -n apostille-system \\\n"
-        "    -o jsonpath='{.data.role-payments-reader\\.json}'",
-        shows='"StringEquals"',
+        "    -o jsonpath='{.data.role-payments-reader\\.json}' | tr -d '\\\\' | tr , '\\n'",
+        shows="StringEquals",
         only=r'Effect|Federated|Action|Condition|StringEquals|:aud"|:sub"',
     )
     show(f"hack/demo log aws{scene.argument}", shows="role-payments-reader, role-payments-reporter$", within=WITHIN)

@@ -29,8 +29,8 @@ SHOWN = (
     r"federationtrust.apostille.dev/aws-prod condition met",
     r"NAME PARTY AUDIENCE .*? READY REASON AGE aws-prod AWS https://aws-prod.sts.example .*? True Ready",
     r"s3-reader aws-prod role/payments-reader .*? True Ready",
-    r'demo.issuer.example:aud": "https://aws-prod.sts.example", '
-    r'"demo.issuer.example:sub": "system:serviceaccount:payments:reader"',
+    r'demo.issuer.example:aud":"https://aws-prod.sts.example" '
+    r'"demo.issuer.example:sub":"system:serviceaccount:payments:reader"',
     r"IAM now holds oidc-provider, role-payments-reader, role-payments-reporter",
     r"\+ - name: AWS_WEB_IDENTITY_TOKEN_FILE \+ value: /var/run/secrets/apostille.dev/s3-reader/token",
     r"\+ audience: https://aws-prod.sts.example \+ expirationSeconds: 3600",

@@ -341,9 +341,7 @@ def test_a_forced_upgrade_replaces_everything_and_changes_nothing(release: Relea
 def test_what_the_controller_could_not_do_it_did_not_try(release: Release, app: Node) -> None:
     """No refusal in its log: rights and restraints fit what it does."""
     for name in ("apostille-controller", "apostille-admission"):
-        log = app.kubectl(
-            "logs", f"--namespace={NAMESPACE}", f"--selector=app.kubernetes.io/component={name.split('-')[1]}",
-            "--tail=-1", "--prefix",
-        ).stdout  # fmt: skip
+        app.kubectl("rollout", "status", f"deployment/{name}", f"--namespace={NAMESPACE}", "--timeout=120s")
+        log = app.kubectl("logs", f"--namespace={NAMESPACE}", f"deployment/{name}", "--tail=-1").stdout
         refused = [line for line in log.splitlines() if "forbidden" in line.lower() or " 403" in line]
         assert refused == []
