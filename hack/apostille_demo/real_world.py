@@ -30,7 +30,7 @@ def prepare(say: Say) -> None:
     """Builds what is missing, in sight. Raises NodeUnavailable, BuildError."""
     lane.prepare(say)
     binaries.helm()
-    for name in programs.SOURCES:
+    for name in ("vault", "minio"):
         programs.program(name, say)
     images.images(say)
     derived.application(say)
