@@ -5,7 +5,7 @@
 # Test workers: tests wait for API servers more than they compute.
 WORKERS ?= auto
 # The long forms mostly wait for deadlines: more of them than cores.
-E2E_WORKERS ?= 4
+E2E_WORKERS ?= 3
 PYTEST := hack/python -m pytest --dist loadgroup
 
 help: ## List the targets
