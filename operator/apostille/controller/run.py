@@ -422,6 +422,7 @@ async def run(
                 raise ConnectionError(f"cannot listen on {where}: {taken.strerror}; see --metrics-port") from None
             working, stopping = asyncio.create_task(controller.run()), asyncio.create_task(stop.wait())
             await asyncio.wait([working, stopping], return_when=asyncio.FIRST_COMPLETED)
+            told_to_stop = not working.done()
             # First the lease, so that the next one starts at once: nothing is written without it.
             await lease.release()
             stopping.cancel()
@@ -433,6 +434,8 @@ async def run(
                 return 0
             error = working.exception()
             if isinstance(error, BaseExceptionGroup) and error.subgroup(LeaseLost) is not None:
+                if told_to_stop:  # whoever writes or renews while the lease is given back learns of it so
+                    return 0
                 log.error("stopping", extra={"reason": str(error.exceptions[0])})
                 return 1
             if error is not None:
