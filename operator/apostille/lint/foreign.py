@@ -15,7 +15,7 @@ from apostille.lint.report import Result
 from apostille.model.finding import Finding
 from apostille.model.names import ACCESS_PREFIX
 from apostille.parties.party import form_of
-from apostille.parties.registry import PARTIES, document_findings, standing_alone
+from apostille.parties.registry import PARTIES, standing_alone
 
 # Native documents that are JSON are read as YAML too, for their lines.
 NOT_YAML = (".env",)
@@ -66,7 +66,7 @@ def _judged(documents: Mapping[str, str], where: Where, about: str) -> Iterator[
         except (ValueError, TypeError, KeyError, AttributeError):
             continue  # not this party's
         if len(known) >= _LEAST:
-            for finding in document_findings(party, access):
+            for finding in party.document_findings(access):
                 yield _result(finding, documents, where, about)
 
 
@@ -74,7 +74,7 @@ def _alone(path: str, root: Node) -> Iterator[Result]:
     """A document that says enough by itself, such as a trust policy."""
     for party, documents, field in standing_alone(root.plain()):
         try:
-            found = document_findings(party, party.parse(documents))
+            found = list(party.document_findings(party.parse(documents)))
         except (ValueError, TypeError, KeyError, AttributeError):
             continue  # it only looks like one
         for finding in found:

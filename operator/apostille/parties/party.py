@@ -220,6 +220,9 @@ class Party(Protocol):
     def parse(self, files: Mapping[str, str]) -> Access:
         """Reads native documents back. Raises ValueError naming the file."""
 
+    def document_findings(self, access: Any) -> Iterable[Finding]:
+        """What is too broad, or can never work, in documents as `parse` reads them; paths are ``FILE:FIELD``."""
+
     def evaluate(self, access: Any, claims: Claims, target: str) -> Verdict:
         """Who gets in, by the party's own semantics."""
 

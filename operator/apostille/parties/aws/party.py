@@ -108,6 +108,10 @@ class AWS:
         """Reads the native documents back."""
         return policy.parse(files)
 
+    def document_findings(self, access: policy.AWSAccess) -> Iterator[Finding]:
+        """Rules on documents, whoever wrote them."""
+        return foreign.documents(access)
+
     def evaluate(self, access: policy.AWSAccess, claims: Claims, target: str) -> Verdict:
         """As STS would judge."""
         return evaluation.evaluate(access, claims, target)

@@ -107,6 +107,10 @@ class Azure:
         """Reads the native documents back."""
         return documents.parse(files)
 
+    def document_findings(self, access: documents.AzureAccess) -> Iterator[Finding]:
+        """Rules on documents, whoever wrote them."""
+        return rules.judged(access)
+
     def evaluate(self, access: documents.AzureAccess, claims: Claims, target: str) -> Verdict:
         """As Entra would judge."""
         return evaluation.evaluate(access, claims, target)

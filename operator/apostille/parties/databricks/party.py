@@ -101,6 +101,10 @@ class Databricks:
         """Reads the native documents back."""
         return documents.parse(files)
 
+    def document_findings(self, access: documents.DatabricksAccess) -> Iterator[Finding]:
+        """Rules on documents, whoever wrote them."""
+        return rules.documents(access)
+
     def evaluate(self, access: documents.DatabricksAccess, claims: Claims, target: str) -> Verdict:
         """As the token endpoint would judge."""
         return evaluation.evaluate(access, claims, target)

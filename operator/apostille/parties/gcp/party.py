@@ -135,6 +135,10 @@ class GCP:
         """Reads the native documents back."""
         return documents.parse(files)
 
+    def document_findings(self, access: documents.GCPAccess) -> Iterator[Finding]:
+        """Rules on documents, whoever wrote them."""
+        return rules.judged(access)
+
     def evaluate(self, access: documents.GCPAccess, claims: Claims, target: str) -> Verdict:
         """As the Security Token Service and IAM would judge, one after the other."""
         return evaluation.evaluate(access, claims, target)

@@ -112,6 +112,10 @@ class HCP:
         """Reads the native documents back."""
         return documents.parse(files)
 
+    def document_findings(self, access: documents.HCPAccess) -> Iterator[Finding]:
+        """Rules on documents, whoever wrote them."""
+        return rules.documents(access)
+
     def evaluate(self, access: documents.HCPAccess, claims: Claims, target: str) -> Verdict:
         """As the exchange would judge."""
         return evaluation.evaluate(access, claims, target)

@@ -108,6 +108,10 @@ class Keycloak:
         """Reads the native documents back."""
         return documents.parse(files)
 
+    def document_findings(self, access: documents.KeycloakAccess) -> Iterator[Finding]:
+        """Rules on documents, whoever wrote them."""
+        return rules.documents(access)
+
     def evaluate(self, access: documents.KeycloakAccess, claims: Claims, target: str) -> Verdict:
         """As the token endpoint would judge."""
         return evaluation.evaluate(access, claims, target)

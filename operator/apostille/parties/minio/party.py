@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from apostille.model.finding import Finding
 from apostille.model.identity import Issuer
@@ -106,6 +106,10 @@ class MinIO:
     def parse(self, files: Mapping[str, str]) -> documents.MinIOAccess:
         """Reads the native documents back."""
         return documents.parse(files)
+
+    def document_findings(self, access: documents.MinIOAccess) -> Iterable[Finding]:
+        """None: it has no rules on documents."""
+        return ()
 
     def evaluate(self, access: documents.MinIOAccess, claims: Claims, target: str) -> Verdict:
         """As the server would judge, exchange and policy together."""

@@ -114,6 +114,10 @@ class OAuth:
         """Reads the native documents back."""
         return documents.parse(files)
 
+    def document_findings(self, access: documents.OAuthAccess) -> Iterator[Finding]:
+        """Rules on documents, whoever wrote them."""
+        return rules.documents(access)
+
     def evaluate(self, access: documents.OAuthAccess, claims: Claims, target: str) -> Verdict:
         """As the service would judge."""
         return evaluation.evaluate(access, claims, target)

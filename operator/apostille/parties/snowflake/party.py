@@ -94,6 +94,10 @@ class Snowflake:
         """Reads the native documents back."""
         return documents.parse(files)
 
+    def document_findings(self, access: documents.SnowflakeAccess) -> Iterator[Finding]:
+        """Rules on documents, whoever wrote them."""
+        return rules.documents(access)
+
     def evaluate(self, access: documents.SnowflakeAccess, claims: Claims, target: str) -> Verdict:
         """As the login would judge."""
         return evaluation.evaluate(access, claims, target)

@@ -105,6 +105,10 @@ class Vault:
         """Reads the native documents back."""
         return documents.parse(files)
 
+    def document_findings(self, access: documents.VaultAccess) -> Iterator[Finding]:
+        """Rules on documents, whoever wrote them."""
+        return rules.documents(access)
+
     def evaluate(self, access: documents.VaultAccess, claims: Claims, target: str) -> Verdict:
         """As the auth method would judge."""
         return evaluation.evaluate(access, claims, target)
