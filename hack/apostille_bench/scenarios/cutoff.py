@@ -20,26 +20,28 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from apostille_bench import floor
 from apostille_bench.runner import Batch, Variant
+from apostille_bench.tokens import granted
+from apostille_bench.waiting import until
 from apostille_testbed import node
 from apostille_testbed.chart import Release
-from apostille_testbed.client import APIError
 from apostille_testbed.node import derived, self_hosted
 from apostille_testbed.node.self_hosted import ALIASES, VAULT, SelfHosted
 
 ROOT = Path(__file__).parents[3]
 FILES = ROOT / "examples" / "demo-node"
 MOUNT = "jwt"
-AUDIENCE, FLOOR = f"{VAULT}/v1/auth/{MOUNT}", "https://floor.example"
+AUDIENCE = f"{VAULT}/v1/auth/{MOUNT}"
 POLICY = 'path "secret/data/payments" { capabilities = ["read"] }'
-WITHIN = 120.0
-_POLICIES = "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies"
 _BINDINGS = "/apis/apostille.dev/v1alpha1/namespaces/payments/workloadbindings"
+_until = partial(until, within=120.0, pause=0.02)
 
 # Both files are looked at a hundred times a second; a line is the time, which file, and whether it is there.
 _WATCHES = """
@@ -105,7 +107,8 @@ class _Bench:
         self._bind()
         _until(lambda: "role-payments.json" in self._servers.rendered("vault"), "the rendered documents")
         vault.apply(MOUNT, self._servers.rendered("vault"))
-        self._apply(*_policy(), _pod())
+        floor.declare(self._node.client)
+        self._apply(_pod())
         plane.kubectl("wait", "--for=condition=Ready", "pod/watches", "-n", "payments", "--timeout=120s")
         # A container is Ready once it is started: what its program has not looked at yet cannot change.
         self._told("watch", "begins", 0)
@@ -118,10 +121,10 @@ class _Bench:
         self._merge("/api/v1/namespaces/payments/pods/watches", {"metadata": {"annotations": {"bench": value}}})
         dropped = self._told("knob", value, began) - began
         began = time.time()
-        self._refuse(True)
-        refused = self._refused(FLOOR) - began
-        self._refuse(False)
-        _until(lambda: self._granted(FLOOR), "the policy to grant again")
+        floor.refuse(self._node.client, True)
+        refused = self._refused(floor.AUDIENCE) - began
+        floor.refuse(self._node.client, False)
+        _until(lambda: self._granted(floor.AUDIENCE), "the policy to grant again")
         return {"dropped s": [dropped], "refused s": [refused]}
 
     def delete(self) -> Batch:
@@ -176,20 +179,7 @@ class _Bench:
         return time.time()
 
     def _granted(self, audience: str) -> bool:
-        bound = {"apiVersion": "v1", "kind": "Pod", "name": "watches"}
-        spec = {"audiences": [audience], "expirationSeconds": 600, "boundObjectRef": bound}
-        path = "/api/v1/namespaces/payments/serviceaccounts/teller/token"
-        try:
-            self._node.client.request("POST", path, {"spec": spec})
-        except APIError as error:
-            if error.status not in (403, 422):
-                raise
-            return False
-        return True
-
-    def _refuse(self, yes: bool) -> None:
-        validations = [{"expression": "false" if yes else "true", "message": "by hand"}]
-        self._merge(f"{_POLICIES}/bench-floor", {"spec": {"validations": validations}})
+        return granted(self._node.client, "payments", "teller", "watches", audience)
 
     def _merge(self, path: str, change: Mapping[str, Any]) -> None:
         self._node.client.request("PATCH", path, change)
@@ -197,33 +187,6 @@ class _Bench:
     def _apply(self, *objects: Mapping[str, Any]) -> None:
         text = json.dumps({"apiVersion": "v1", "kind": "List", "items": list(objects)})
         self._node.kubectl("apply", "-f", "-", input=text)
-
-
-def _policy() -> list[dict[str, Any]]:
-    """One like those that Apostille generates, written by hand; it begins with granting."""
-    api = "admissionregistration.k8s.io/v1"
-    rule = {
-        "apiGroups": [""], "apiVersions": ["v1"], "resources": ["serviceaccounts/token"], "operations": ["CREATE"],
-    }  # fmt: skip
-    return [
-        {
-            "apiVersion": api,
-            "kind": "ValidatingAdmissionPolicy",
-            "metadata": {"name": "bench-floor"},
-            "spec": {
-                "failurePolicy": "Fail",
-                "matchConstraints": {"resourceRules": [rule]},
-                "matchConditions": [{"name": "audience", "expression": f"'{FLOOR}' in object.spec.audiences"}],
-                "validations": [{"expression": "true", "message": "by hand"}],
-            },
-        },
-        {
-            "apiVersion": api,
-            "kind": "ValidatingAdmissionPolicyBinding",
-            "metadata": {"name": "bench-floor"},
-            "spec": {"policyName": "bench-floor", "validationActions": ["Deny"]},
-        },
-    ]
 
 
 def _pod() -> dict[str, Any]:
@@ -251,11 +214,3 @@ def _pod() -> dict[str, Any]:
             ],
         },
     }
-
-
-def _until(true: Callable[[], bool], what: str) -> None:
-    give_up = time.monotonic() + WITHIN
-    while not true():
-        if time.monotonic() > give_up:
-            raise TimeoutError(f"waited {WITHIN:g} s for {what}")
-        time.sleep(0.02)

@@ -7,7 +7,6 @@ watch of its own.
 
 from __future__ import annotations
 
-import itertools
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,15 +14,17 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
+from apostille_bench import floor
 from apostille_bench.runner import Batch, Variant
+from apostille_bench.tokens import granted
+from apostille_bench.waiting import until
 from apostille_testbed import ControlPlane, Installation, control_plane
-from apostille_testbed.client import APIError, Client
+from apostille_testbed.client import Client
 
-NAMESPACE, AUDIENCE, FLOOR = "refusals", "https://refusals.example", "https://floor.example"
+NAMESPACE, AUDIENCE = "refusals", "https://refusals.example"
 ACCOUNTS = 10
-WITHIN = 120.0
-_POLICIES = "/apis/admissionregistration.k8s.io/v1"
 _KINDS = "/apis/apostille.dev/v1alpha1"
+_until = partial(until, within=120.0, pause=0.01)
 _ROLE = "arn:aws:iam::123456789012:role/reader"
 
 
@@ -69,41 +70,15 @@ class _Bench:
                 "allow": [allow],
             },
         )
-        rule = {
-            "apiGroups": [""], "apiVersions": ["v1"], "resources": ["serviceaccounts/token"], "operations": ["CREATE"],
-        }  # fmt: skip
-        condition = {"name": "audience", "expression": f"'{FLOOR}' in object.spec.audiences"}
-        self._first.ensure(
-            f"{_POLICIES}/validatingadmissionpolicies",
-            {
-                "metadata": {"name": "bench-floor"},
-                "spec": {
-                    "failurePolicy": "Fail",
-                    "matchConstraints": {"resourceRules": [rule]},
-                    "matchConditions": [condition],
-                    "validations": [{"expression": "true", "message": "by hand"}],
-                },
-            },
-        )
-        self._first.ensure(
-            f"{_POLICIES}/validatingadmissionpolicybindings",
-            {"metadata": {"name": "bench-floor"},
-             "spec": {"policyName": "bench-floor", "validationActions": ["Deny"]}},
-        )  # fmt: skip
+        floor.declare(self._first)
 
     def by_hand(self) -> Batch:
         """The policy refuses, and grants again."""
-        path = f"{_POLICIES}/validatingadmissionpolicies/bench-floor"
-
-        def refuse(yes: bool) -> None:
-            spec = {"validations": [{"expression": "false" if yes else "true", "message": "by hand"}]}
-            self._first.request("PATCH", path, {"spec": spec})
-
         account, times = _accounts()[0], []
         for _ in range(ACCOUNTS):
-            times.append(self._timed(account, FLOOR, lambda: refuse(True)))
-            refuse(False)
-            self._granted(account, FLOOR)
+            times.append(self._timed(account, floor.AUDIENCE, lambda: floor.refuse(self._first, True)))
+            floor.refuse(self._first, False)
+            self._granted(account, floor.AUDIENCE)
         return _batch(times)
 
     def delete(self) -> Batch:
@@ -155,22 +130,4 @@ def _refused(by: Client, account: str, audience: str) -> float:
 
 
 def _grants(by: Client, account: str, audience: str) -> bool:
-    bound = {"apiVersion": "v1", "kind": "Pod", "name": account}
-    spec = {"audiences": [audience], "expirationSeconds": 600, "boundObjectRef": bound}
-    try:
-        by.request("POST", f"/api/v1/namespaces/{NAMESPACE}/serviceaccounts/{account}/token", {"spec": spec})
-    except APIError as error:
-        if error.status not in (403, 422):
-            raise
-        return False
-    return True
-
-
-def _until(true: Callable[[], bool], what: str) -> None:
-    give_up = time.monotonic() + WITHIN
-    for attempt in itertools.count():
-        if true():
-            return
-        if time.monotonic() > give_up:
-            raise TimeoutError(f"waited {WITHIN:g} s for {what}, {attempt} times")
-        time.sleep(0.01)
+    return granted(by, NAMESPACE, account, account, audience)

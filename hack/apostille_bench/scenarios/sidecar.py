@@ -13,10 +13,12 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
+from functools import partial
 from pathlib import Path
 
 from apostille_bench.canned_sts import CannedSTS
 from apostille_bench.runner import Batch, Variant
+from apostille_bench.waiting import until
 from apostille_exchange.recipe import Admission, Output, Plan, Recipe, Serve, dumps, run_arguments
 
 AUDIENCE = "https://sts.example"
@@ -26,6 +28,7 @@ RATE, REQUESTS = 500, 1000  # a second, open loop: sent when they are due, wheth
 CONNECTIONS = 4
 IDLE = 4.0  # seconds
 CEILING = 60.0
+_until = partial(until, within=CEILING, pause=0.002)
 _PROGRAM = f"import sys; sys.path.insert(0, {str(OPERATOR)!r}); from apostille_exchange.main import main; main()"
 
 
@@ -134,16 +137,6 @@ def _listens(port: int) -> bool:
     except OSError:
         return False
     return True
-
-
-def _until(holds: Callable[[], bool], what: str) -> float:
-    """The moment when it held."""
-    deadline = time.monotonic() + CEILING
-    while not holds():
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"not within {CEILING:.0f} s: {what}")
-        time.sleep(0.002)
-    return time.monotonic()
 
 
 def _memory(pid: int) -> dict[str, float]:
