@@ -22,11 +22,16 @@ Pod = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Injection:
-    """``operations`` is a JSON Patch, empty when nothing is to do; ``denial`` says why the pod is refused, if it is."""
+    """``operations`` is a JSON Patch, empty when nothing is to do; ``denials`` say why the pod is refused, if it is."""
 
     operations: tuple[Operation, ...] = ()
     warnings: tuple[str, ...] = ()
-    denial: str = ""
+    denials: tuple[str, ...] = ()
+
+    @property
+    def denial(self) -> str:
+        """All of them in one text; empty where the pod is let through."""
+        return "; ".join(self.denials)
 
 
 @dataclass(slots=True)
@@ -79,7 +84,7 @@ def inject(pod: Pod, plans: Sequence[PodPlan], settings: InjectionSettings) -> I
                 )
     _missing_containers(work, spec)
     if work.denials:
-        return Injection(denial="; ".join(work.denials), warnings=tuple(work.warnings))
+        return Injection(denials=tuple(work.denials), warnings=tuple(work.warnings))
     return Injection(tuple(_containers_last(work.operations)), tuple(dict.fromkeys(work.warnings)))
 
 

@@ -21,8 +21,6 @@ from apostille.model.identity import ServiceAccount
 from apostille.rules import checks
 
 _PATH = re.compile(r"(spec|metadata)[A-Za-z.\[\]0-9/~_-]*(?=:)")
-# Where one reason ends and the next begins; a reason may hold a semicolon of its own.
-_NEXT = re.compile(r"; (?=spec[.\[:]|WorkloadBinding )")
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,9 +94,7 @@ def _injected(pod: Mapping[str, object], plans: Sequence[PodPlan], prefix: str) 
         result = inject({"metadata": {}, **pod}, plans, InjectionSettings())
     except (AttributeError, TypeError, KeyError, ValueError):
         return  # no pod that the API server would take; whoever lints Kubernetes' own kinds says what is wrong
-    told = [(POD_REFUSED, text) for text in _NEXT.split(result.denial) if text] + [
-        (POD_WARNED, text) for text in result.warnings
-    ]
+    told = [(POD_REFUSED, text) for text in result.denials] + [(POD_WARNED, text) for text in result.warnings]
     for rule, text in told:
         match = _PATH.match(text)
         where, message = (match[0], text[match.end() + 1 :].strip()) if match else ("spec", text)
