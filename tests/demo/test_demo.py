@@ -82,6 +82,8 @@ class Demo:
             stderr=subprocess.STDOUT,
             text=True,
             process_group=0,
+            # What a shell starts in the background ignores Ctrl-C, and so would what it starts in turn.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
         self.foregrounds.append(running)
         return running
