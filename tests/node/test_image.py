@@ -47,7 +47,9 @@ def test_the_sidecars_program_is_found_by_its_name_as_probes_call_it(node: Node)
 def test_it_runs_as_a_number_and_writes_nothing(node: Node, image: str) -> None:
     name = f"writes-{image.rpartition('/')[2].partition(':')[0]}"
 
-    said = run(node, name, image, "sh", "-c", "id -u; touch /opt/x /usr/x /home/x; python3 -c 'import this' | tail -1")
+    # One stream, or the log may show what is refused ahead of what is said.
+    script = "exec 2>&1; id -u; touch /opt/x /usr/x /home/x; python3 -c 'import this' | tail -1"
+    said = run(node, name, image, "sh", "-c", script)
 
     assert said.splitlines()[0] == "65532"
     assert said.count("Read-only file system") == 3
