@@ -117,9 +117,9 @@ class Proxy:
         """Ends the watches of a path."""
         return self._to_streams(re.compile(path), None)
 
-    def watches(self, path: str = ".") -> set[int]:
-        """Those that are open."""
-        return {number for number, (at, _) in list(self._streams.items()) if re.search(path, at)}
+    def watches(self, path: str = ".") -> dict[int, str]:
+        """Those that are open, with what they watch."""
+        return {number: at for number, (at, _) in list(self._streams.items()) if re.search(path, at)}
 
     def requests(self, method: str, path: str) -> int:
         """How many came."""
@@ -149,7 +149,8 @@ class Proxy:
 
             application = web.Application(client_max_size=16 * 1024 * 1024)
             application.router.add_route("*", "/{path:.*}", handle)
-            runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1)
+            # Whoever hangs up watches no more; else its watch would count as open until something comes through.
+            runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1, handler_cancellation=True)
             await runner.setup()
             site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context)
             await site.start()
