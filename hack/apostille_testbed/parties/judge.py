@@ -24,6 +24,8 @@ class Judge:
         resolve: where each issuer is really served, in place of public DNS.
         directory: holds ``ca.pem``; a temporary one, removed by `close`, when left out.
         leeway: seconds granted around exp, nbf and iat.
+        life: seconds that a credential of its lives, in place of the vendor's, so that one sees it renewed; 0: the
+            vendor's.
     """
 
     def __init__(
@@ -38,10 +40,11 @@ class Judge:
         bind: str = "127.0.0.1",
         port: int = 0,
         leeway: int = 0,
+        life: int = 0,
     ) -> None:
         self._scratch = None if directory else Scratch(name)
         self._bind = bind
-        self.clock = clock
+        self.clock, self._life = clock, life
         self.hosts = tuple(hosts)
         self._keys = KeySource(clock, 5.0, 300.0)
         for issuer, address in (resolve or {}).items():
@@ -53,6 +56,10 @@ class Judge:
         self.ca = authority.pem
         names = (*self.hosts, "localhost", "127.0.0.1", "::1", bind)
         self._server = Server(self._answer, authority.server(dict.fromkeys(names)), bind, port)
+
+    def life(self, vendors: int) -> int:
+        """Seconds that a credential lives that the vendor gives ``vendors`` seconds."""
+        return self._life or vendors
 
     @property
     def port(self) -> int:

@@ -130,10 +130,10 @@ class HCPParty(Judge):
             raise _Refused(_DENIED, "the conditional access statement does not hold")
 
     def _issue(self, provider: Provider) -> Reply:
-        issued = secrets.token_urlsafe(120)
+        issued, life = secrets.token_urlsafe(120), self.life(_LIFE)
         with self.lock:
-            self._tokens[issued] = (provider.principal, self.clock() + _LIFE)
-        return _json(200, {"access_token": issued, "expires_in": _LIFE})
+            self._tokens[issued] = (provider.principal, self.clock() + life)
+        return _json(200, {"access_token": issued, "expires_in": life})
 
     def _caller(self, request: Request) -> Reply:
         scheme, _, presented = request.headers.get("Authorization", "").partition(" ")
