@@ -16,6 +16,8 @@ from apostille_exchange import instants
 from apostille_exchange.credential import Credential
 from apostille_exchange.endpoint.request import Head
 
+_ENCODER = json.JSONEncoder(separators=(",", ":"))
+
 NEEDS: Mapping[str, tuple[str, ...]] = {
     "aws": ("AccessKeyId", "SecretAccessKey", "SessionToken"),
     "azure": ("token",),
@@ -34,7 +36,7 @@ class Answer:
 
     def body(self) -> bytes:
         """What is sent."""
-        return json.dumps(self.fields, separators=(",", ":")).encode()
+        return _ENCODER.encode(self.fields).encode()
 
 
 def presented(shape: str, head: Head) -> list[str]:
