@@ -14,8 +14,10 @@ JOBS, LIVES = "modes", "lives"
 """Namespaces: of the Jobs, one a mode, and of the pod that lives through renewals to the end of its bindings."""
 
 MODES = ("SDK", "Sidecar", "Init", "TokenOnly")
-LIFE, HYDRA_LIFE = 30, 45
-"""Seconds that credentials live where that can be had; Hydra's until a new assertion can have come."""
+LIFE = 45
+"""Seconds that credentials live where that can be had: long enough for programs that start after an init container."""
+MARK = "> "
+"""Before what a program says: its SDK may write warnings."""
 
 ACCOUNT = "123456789012"
 ROLE, OTHER = (f"arn:aws:iam::{ACCOUNT}:role/{name}" for name in ("reader", "archive"))
@@ -186,7 +188,7 @@ def _at_keycloak(parties: Parties, files: Mapping[str, str]) -> None:
 
 
 def _at_hydra(parties: Parties, files: Mapping[str, str]) -> None:
-    short = {"jwt_bearer_grant_access_token_lifespan": f"{HYDRA_LIFE}s"}
+    short = {"jwt_bearer_grant_access_token_lifespan": f"{LIFE}s"}
     parties["hydra"].apply(_changed(files, "client-", lambda document: document.update(short)))
 
 
@@ -302,7 +304,7 @@ def call():
 """
 _AZURE_ENDPOINT = f"""{_AZURE}
 def call():
-    return asked(ManagedIdentityCredential())
+    return asked(ManagedIdentityCredential(retry_total=0))
 """
 _AZURE_FILE = f"""{_AZURE}
 def call():
@@ -570,7 +572,11 @@ def token():
 def file(variable):
     return open(os.environ[variable]).read().strip()
 """
-_ONCE = "print(call())\n"
+_SAYS = f"""
+def say(text):
+    print({MARK!r} + text, flush=True)
+"""
+_ONCE = "say(call())\n"
 _ON = """
 calls, last = 0, None
 while True:
@@ -579,14 +585,14 @@ while True:
     except Exception as error:
         for _ in range(50):
             if calls and gone():
-                print("gone", flush=True)
+                say("gone")
                 raise SystemExit(0)
             time.sleep(0.1)
-        print(f"failed after {calls} calls: {error!r}", flush=True)
+        say(f"failed after {calls} calls: {error!r}")
         raise SystemExit(1)
     calls += 1
     if said != last:
-        print(said, flush=True)
+        say(said)
         last = said
     time.sleep(0.2)
 """
@@ -597,8 +603,8 @@ def program(of: Row | Long) -> str:
     """What the container runs."""
     if isinstance(of, Row):
         token = f"/var/run/secrets/apostille.dev/{of.party}-{of.mode}/token".lower()
-        return _HELPERS.format(token=token) + of.program + _ONCE
-    return _HELPERS.format(token="") + of.program + of.gone + _ON
+        return _HELPERS.format(token=token) + _SAYS + of.program + _ONCE
+    return _HELPERS.format(token="") + _SAYS + of.program + of.gone + _ON
 
 
 def subjects(kind: str) -> list[str]:
