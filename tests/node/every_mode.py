@@ -15,7 +15,7 @@ JOBS, LIVES = "modes", "lives"
 
 MODES = ("SDK", "Sidecar", "Init", "TokenOnly")
 LIFE = 45
-"""Seconds that credentials live where that can be had: long enough for programs that start after an init container."""
+"""Seconds that the credentials of the pod that lives are for, where that can be had."""
 MARK = "> "
 """Before what a program says: its SDK may write warnings."""
 
@@ -65,6 +65,11 @@ def _google(mode: str) -> tuple[str, dict[str, Any]]:
     return name, {"serviceAccount": name}
 
 
+def _by_mode(name: str, member: str) -> Callable[[str], tuple[str, dict[str, Any]]]:
+    """One of its own for the pod that lives: what it gives has a short life."""
+    return lambda mode: _fixed(LIVES if mode == "Lives" else name, member)(mode)
+
+
 def _keycloak(mode: str) -> tuple[str, dict[str, Any]]:
     return mode.lower(), {"client": mode.lower()}
 
@@ -73,7 +78,8 @@ _POLICY = {
     "name": "ledger-reader",
     "statements": [{"actions": ["s3:ListBucket"], "resources": [f"arn:aws:s3:::{BUCKET}"]}],
 }
-_HYDRA_CLIENT = {"name": "api", "clientID": "api", "scopes": ["read"]}
+_HYDRA_CLIENTS = [{"name": name, "clientID": name, "scopes": ["read"]} for name in ("api", LIVES)]
+_VAULT_ROLES = [{"name": name, "policies": ["reader"]} for name in ("reader", LIVES)]
 
 PARTIES: Mapping[str, Declared] = {
     "AWS": Declared(_just(accountID=ACCOUNT, region="eu-west-1"), _fixed(ROLE, "roleARN")),
@@ -91,13 +97,13 @@ PARTIES: Mapping[str, Declared] = {
     "Keycloak": Declared(_server("keycloak", address=url("keycloak"), realm=REALM), _keycloak),
     "MinIO": Declared(_server("minio", endpoint=url("minio"), policies=[_POLICY]), _fixed("ledger-reader", "policy")),
     "OAuth": Declared(
-        _server("hydra", profile="Hydra", tokenEndpoint=f"{url('hydra')}/oauth2/token", targets=[_HYDRA_CLIENT]),
-        _fixed("api", "name"),
+        _server("hydra", profile="Hydra", tokenEndpoint=f"{url('hydra')}/oauth2/token", targets=_HYDRA_CLIENTS),
+        _by_mode("api", "name"),
     ),
     "Snowflake": Declared(_just(account="acme-prod"), _fixed(USER, "user")),
     "Vault": Declared(
-        _server("vault", address=url("vault"), mount=MOUNT, roles=[{"name": "reader", "policies": ["reader"]}]),
-        _fixed("reader", "role"),
+        _server("vault", address=url("vault"), mount=MOUNT, roles=_VAULT_ROLES),
+        _by_mode("reader", "role"),
     ),
 }
 """By the kind of the relying party."""
@@ -183,17 +189,19 @@ def _changed(files: Mapping[str, str], prefix: str, change: Callable[[dict[str, 
 
 def _at_keycloak(parties: Parties, files: Mapping[str, str]) -> None:
     short = {"access.token.lifespan": str(LIFE)}
-    changed = _changed(files, "client-lives", lambda document: document["attributes"].update(short))
+    changed = _changed(files, f"client-{LIVES}", lambda document: document["attributes"].update(short))
     parties["keycloak"].apply(REALM, changed, address=url("keycloak"))
 
 
 def _at_hydra(parties: Parties, files: Mapping[str, str]) -> None:
     short = {"jwt_bearer_grant_access_token_lifespan": f"{LIFE}s"}
-    parties["hydra"].apply(_changed(files, "client-", lambda document: document.update(short)))
+    parties["hydra"].apply(_changed(files, f"client-{LIVES}", lambda document: document.update(short)))
 
 
 def _at_vault(parties: Parties, files: Mapping[str, str]) -> None:
-    parties["vault"].apply(MOUNT, _changed(files, "role-", lambda document: document.update({"token_ttl": LIFE})))
+    parties["vault"].apply(
+        MOUNT, _changed(files, f"role-{LIVES}", lambda document: document.update({"token_ttl": LIFE}))
+    )
 
 
 AT_THE_PARTY: Mapping[str, Callable[[Parties, Mapping[str, str]], None]] = {
@@ -317,6 +325,7 @@ def call():
 
 _DATABRICKS = """
 from databricks.sdk import WorkspaceClient
+from databricks.sdk.core import Config
 def who(**settings):
     return WorkspaceClient(**settings).current_user.me().user_name
 """
@@ -329,7 +338,8 @@ def call():
 """
 _DATABRICKS_BY_HAND = f"""{_DATABRICKS}
 def call():
-    return who(host="{DATABRICKS}", client_id="{APPLICATION}", auth_type="file-oidc", oidc_token_filepath=TOKEN)
+    by_hand = Config(host="{DATABRICKS}", client_id="{APPLICATION}", auth_type="file-oidc", oidc_token_filepath=TOKEN)
+    return who(config=by_hand)
 """
 
 # HCP has no SDK for Python: the request that hcp-sdk-go makes (auth/workload).

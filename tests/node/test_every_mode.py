@@ -54,7 +54,7 @@ def parties(node: Node, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pa
     """All of them, and Apostille with a sidecar that trusts the judges."""
     say = Console()
     with ExitStack() as stack, ThreadPoolExecutor(2) as pool:
-        made = dict(stack.enter_context(everybody.judges(node, LIFE)))
+        made = dict(stack.enter_context(everybody.judges(node, {f"system:serviceaccount:{LIVES}:{LIVES}": LIFE})))
         begun = pool.submit(stack.enter_context, everybody.servers(node))
         loaded = pool.submit(lambda: node.load(sdks.sdks(say)))
         tag = trusting(node, everybody.authorities(made), tmp_path_factory.mktemp("image"))

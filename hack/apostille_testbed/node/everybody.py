@@ -56,15 +56,15 @@ def rendered(node: Node, trust: str) -> dict[str, str]:
 
 
 @contextlib.contextmanager
-def judges(node: Node, life: int) -> Iterator[Parties]:
+def judges(node: Node, short: Mapping[str, int]) -> Iterator[Parties]:
     """Runs `JUDGES` for the length of a ``with`` block; they know the node's keys.
 
-    ``life``: seconds that credentials live, but AWS', which take what is asked for and a quarter of an hour at least.
+    ``short``: seconds that credentials of these subjects live, but at AWS, which gives a quarter of an hour at least.
     """
     with contextlib.ExitStack() as stack:
         made = {}
         for name in JUDGES:
-            running: Any = stack.enter_context(party(name, **({} if name == "aws" else {"life": life})))
+            running: Any = stack.enter_context(party(name, **({} if name == "aws" else {"short": short})))
             running.resolve(node.issuer, node.url, node.ca)
             stack.enter_context(_reached(name, 443, running.port))
             made[name] = running

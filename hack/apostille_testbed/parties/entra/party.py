@@ -135,7 +135,7 @@ class EntraParty(Judge):
             subject, audience = token.subject, token.audiences
             _match(identity, token)
             self._verify(token)
-            return self._issue(identity, form["scope"])
+            return self._issue(identity, form["scope"], subject)
         except _Refused as refused:
             code, detail = str(refused.code), refused.message
             raise
@@ -165,8 +165,8 @@ class EntraParty(Judge):
                 f"registered on application, or the signature is invalid: {fault.kind}.", 401,
             ) from None  # fmt: skip
 
-    def _issue(self, identity: Identity, scope: str) -> Reply:
-        life = self.life(_APPLICATION_LIFE if identity.is_application else _MANAGED_LIFE)
+    def _issue(self, identity: Identity, scope: str, subject: str) -> Reply:
+        life = self.life(subject, _APPLICATION_LIFE if identity.is_application else _MANAGED_LIFE)
         issued = f"eyJ0.{secrets.token_urlsafe(180)}.{secrets.token_urlsafe(60)}"
         with self.lock:
             self._tokens[issued] = (identity.client_id, scope, self.clock() + life)

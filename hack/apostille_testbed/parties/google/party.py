@@ -159,7 +159,7 @@ class GoogleParty(Judge):
             subject, audience = token.subject, token.audiences
             self._verify(provider, token)
             members = self._map(provider, token)
-            return self._issue(members, frozenset(form["scope"].split()))
+            return self._issue(members, frozenset(form["scope"].split()), subject)
         except _Refused as refused:
             code, detail = refused.code, refused.message
             raise
@@ -250,8 +250,8 @@ class GoogleParty(Judge):
         own = f"principal://iam.googleapis.com/{provider.pool}/subject/{subject}"
         return frozenset({own, f"{everybody}/*", *sets, *groups})
 
-    def _issue(self, members: frozenset[str], scopes: frozenset[str]) -> Reply:
-        issued, life = f"ya29.d.{secrets.token_urlsafe(96)}", self.life(LIFE)
+    def _issue(self, members: frozenset[str], scopes: frozenset[str], subject: str) -> Reply:
+        issued, life = f"ya29.d.{secrets.token_urlsafe(96)}", self.life(subject, LIFE)
         with self.lock:
             self._tokens[issued] = Holder(members, scopes, self.clock() + life)
         return _json(
