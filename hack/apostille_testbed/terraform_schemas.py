@@ -243,7 +243,7 @@ def bridged(code: str, inputs: str) -> Schema:
     """Attributes of a resource, from its module and the types of its package, in the names of Pulumi for Python."""
     modules = [ast.parse(code), ast.parse(inputs)]
     classes = {node.name: node for module in modules for node in module.body if isinstance(node, ast.ClassDef)}
-    resource = next(node for node in classes.values() if any("CustomResource" in ast.unparse(base) for base in node.bases))
+    resource = next(one for one in classes.values() if "CustomResource" in " ".join(map(ast.unparse, one.bases)))
 
     def attributes(of: ast.ClassDef) -> Schema:
         init = next(node for node in of.body if isinstance(node, ast.FunctionDef) and node.name == "__init__")
