@@ -38,7 +38,7 @@ class Recorder:
         self._said: dict[tuple[str, str, str], _Said] = {}
 
     async def record(self, regarding: Mapping[str, str], kind: str, reason: str, note: str) -> None:
-        """``regarding`` is an object reference, ``kind`` Normal or Warning. Of cluster-scoped objects they go to `default`."""
+        """``regarding`` is an object reference, ``kind`` Normal or Warning. A cluster-scoped one's go to `default`."""
         key, now = (regarding["uid"], reason, note), asyncio.get_running_loop().time()
         said = self._said.get(key)
         try:
