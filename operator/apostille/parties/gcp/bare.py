@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
-from urllib.parse import urlsplit
 
 from apostille.model.finding import Finding
 from apostille.parties.gcp import rules
@@ -42,14 +41,7 @@ def _credential(document: Mapping[str, Any]) -> Iterator[Finding]:
 
 
 def _is_google(url: str, host: str) -> bool:
-    try:
-        parts = urlsplit(url)
-        plain = parts.username is None and parts.port in (None, 443)
-    except ValueError:
-        return False
-    # Also under a regional name: sts.europe-west1.rep.googleapis.com, sts.mtls.googleapis.com.
+    # Also under regional names: sts.europe-west1.rep.googleapis.com, sts.mtls.googleapis.com.
     service, _, universe = host.partition(".")
-    known = parts.hostname == host or re.fullmatch(
-        rf"{service}\.([a-z0-9-]+\.)?(rep\.|mtls\.)?{re.escape(universe)}", parts.hostname or ""
-    )
-    return parts.scheme == "https" and plain and bool(known)
+    known = rf"https://{service}\.([a-z0-9-]+\.)?((rep|mtls)\.)?{re.escape(universe)}(:443)?(/[^@\\]*)?"
+    return re.fullmatch(known, url) is not None
