@@ -74,7 +74,7 @@ def _install(work: Path, say: Say) -> None:
 
 
 def installer() -> list[str]:
-    """The command line that installs Python packages, without what to install and where."""
+    """The command that installs packages for the interpreter that runs."""
     # The order of hack/python: a uv that is there, the one it made, pip of the interpreter outside the environment.
     own = cache_folder() / "uv" / "bin" / "uv"
     uv = shutil.which("uv") or (str(own) if own.exists() else None)

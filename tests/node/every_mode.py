@@ -420,8 +420,7 @@ def call():
 _SNOWFLAKE = """
 import snowflake.connector
 def who(**settings):
-    with snowflake.connector.connect(**settings) as session:
-        return session.cursor().execute("select current_user()").fetchone()[0]
+    return snowflake.connector.connect(**settings).cursor().execute("select current_user()").fetchone()[0]
 """
 _SNOWFLAKE_SDK = f"""{_SNOWFLAKE}
 call = who
