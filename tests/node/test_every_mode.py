@@ -44,6 +44,9 @@ from node.every_mode import (
 from node.pods_scene import accounts
 from node.scene import RESTRICTED, apply, trusting, until
 
+# Its programs and documents have run beside a simulated kubelet; on a node the whole has not, and until then is not CI's.
+pytestmark = pytest.mark.soak
+
 _AUTHORITIES = "/authorities/ca.pem"
 _TRUSTING = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS")
 _WITHIN = 120.0
