@@ -44,7 +44,7 @@ from node.every_mode import (
 from node.pods_scene import accounts
 from node.scene import RESTRICTED, apply, trusting, until
 
-# Its programs and documents have run beside a simulated kubelet; on a node the whole has not, and until then is not CI's.
+# Not CI's before it has run on a node beside nothing else: its waits are for a machine that is its own.
 pytestmark = pytest.mark.soak
 
 _AUTHORITIES = "/authorities/ca.pem"
