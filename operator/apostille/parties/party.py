@@ -183,15 +183,14 @@ class Party(Protocol):
     def rules(self) -> Sequence[Rule]:
         """Its own entries of the catalogue."""
 
-    @property
-    def static_credentials(self) -> Sequence[str]:
-        """Environment variables that would silently win over a federated identity."""
-
     def default_audience(self, trust: TrustView) -> str | None:
         """The vendor's own audience, used when the trust names none; None where there is no such thing."""
 
     def pins_instances(self, settings: Any) -> bool:
         """Whether the trust asks that a service account of the same name, made anew, is not let in (its UID)."""
+
+    def static_credentials(self, settings: Any) -> Sequence[str]:
+        """Environment variables that would silently win over a federated identity."""
 
     def addresses(self, settings: Any) -> Mapping[str, str]:
         """URLs that assertions would be sent to and that somebody chose, by field of its union member."""

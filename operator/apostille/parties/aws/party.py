@@ -39,8 +39,6 @@ class AWS:
     Target = AWSTarget
     deliveries: Sequence[Delivery] = ("SDK", "Sidecar")
     rules = (*rules.RULES, *foreign.RULES)
-    # The default provider chain takes these before a web identity (botocore credentials order).
-    static_credentials = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE")
 
     def default_audience(self, trust: TrustView) -> str | None:
         """What the vendor's own tools ask for."""
@@ -49,6 +47,10 @@ class AWS:
     def pins_instances(self, settings: AWSTrust) -> bool:
         """Never: of a token IAM sees issuer, audience and subject alone (cloud-trust §3.2)."""
         return False
+
+    def static_credentials(self, settings: AWSTrust) -> Sequence[str]:
+        """The default provider chain takes these before a web identity (botocore credentials order)."""
+        return ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE")
 
     def addresses(self, settings: AWSTrust) -> Mapping[str, str]:
         """None: they follow from the region."""

@@ -37,8 +37,6 @@ class Databricks:
     Target = DatabricksTarget
     deliveries: Sequence[Delivery] = ("SDK", "Sidecar")
     rules = rules.RULES
-    # DATABRICKS_AUTH_TYPE keeps the SDKs to the token file, whatever else is there; only these lead them away from it.
-    static_credentials = ("DATABRICKS_CONFIG_PROFILE",)
 
     def default_audience(self, trust: TrustView) -> str | None:
         """The workspace's URL: the vendor's own default, the account's id, is accepted by every other policy."""
@@ -47,6 +45,10 @@ class Databricks:
     def pins_instances(self, settings: DatabricksTrust) -> bool:
         """Never: a policy sees one claim."""
         return False
+
+    def static_credentials(self, settings: DatabricksTrust) -> Sequence[str]:
+        """DATABRICKS_AUTH_TYPE keeps the SDKs to the token file whatever else is there; only these lead them away."""
+        return ("DATABRICKS_CONFIG_PROFILE",)
 
     def addresses(self, settings: DatabricksTrust) -> Mapping[str, str]:
         """None that somebody chose freely: DBX-HOST keeps them to the vendor's."""
@@ -93,7 +95,7 @@ class Databricks:
             application = self.target_id(binding.target)
             if number := settings.number(application):
                 for subject in binding.subjects:
-                    policy_id, document = documents.policy(number, issuer.url, trust.audience, subject)
+                    policy_id, document = documents.policy(settings.account_id, number, issuer.url, trust.audience, subject)
                     made[application, policy_id] = document
         return documents.DatabricksAccess(made, settings.account_id)
 

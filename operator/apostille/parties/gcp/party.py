@@ -43,8 +43,6 @@ class GCP:
     Target = GCPTarget
     deliveries: Sequence[Delivery] = ("SDK", "Sidecar")
     rules = rules.RULES
-    # Application default credentials read the variable first; it is ours to set. gcloud prefers these over a file.
-    static_credentials = ("CLOUDSDK_AUTH_ACCESS_TOKEN", "GOOGLE_OAUTH_ACCESS_TOKEN", "GOOGLE_CREDENTIALS")
 
     def default_audience(self, trust: TrustView) -> str | None:
         """The provider's own name: no other receiver has it."""
@@ -53,6 +51,10 @@ class GCP:
     def pins_instances(self, settings: GCPTrust) -> bool:
         """By the condition, where the trust asks for it."""
         return settings.pin_instances
+
+    def static_credentials(self, settings: GCPTrust) -> Sequence[str]:
+        """Application default credentials read the variable that is ours first; gcloud prefers these over a file."""
+        return ("CLOUDSDK_AUTH_ACCESS_TOKEN", "GOOGLE_OAUTH_ACCESS_TOKEN", "GOOGLE_CREDENTIALS")
 
     def addresses(self, settings: GCPTrust) -> Mapping[str, str]:
         """None: they are Google's."""

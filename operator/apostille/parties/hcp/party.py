@@ -40,8 +40,6 @@ class HCP:
     Target = HCPTarget
     deliveries: Sequence[Delivery] = ("SDK", "Sidecar")
     rules = rules.RULES
-    # Client credentials come before a credential file (hcp-sdk-go, config/hcp.go).
-    static_credentials = ("HCP_CLIENT_ID", "HCP_CLIENT_SECRET")
 
     def default_audience(self, trust: TrustView) -> str | None:
         """The project at HCP: the vendor's own default is one for each service principal, a trust has one."""
@@ -50,6 +48,10 @@ class HCP:
     def pins_instances(self, settings: HCPTrust) -> bool:
         """By the statement, where the trust asks for it."""
         return settings.pin_instances
+
+    def static_credentials(self, settings: HCPTrust) -> Sequence[str]:
+        """Client credentials come before a credential file (hcp-sdk-go, config/hcp.go)."""
+        return ("HCP_CLIENT_ID", "HCP_CLIENT_SECRET")
 
     def addresses(self, settings: HCPTrust) -> Mapping[str, str]:
         """None: there is one address."""

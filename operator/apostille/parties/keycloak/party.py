@@ -40,7 +40,6 @@ class Keycloak:
     # No client library authenticates by a token file by itself.
     deliveries: Sequence[Delivery] = ("Sidecar",)
     rules = rules.RULES
-    static_credentials: Sequence[str] = ()
 
     def default_audience(self, trust: TrustView) -> str | None:
         """The realm's issuer: it accepts no other."""
@@ -49,6 +48,10 @@ class Keycloak:
     def pins_instances(self, settings: KeycloakTrust) -> bool:
         """Never: a client knows a subject and nothing more of it."""
         return False
+
+    def static_credentials(self, settings: KeycloakTrust) -> Sequence[str]:
+        """None is known: clients are configured each in their own way."""
+        return ()
 
     def addresses(self, settings: KeycloakTrust) -> Mapping[str, str]:
         """The server's."""

@@ -40,7 +40,6 @@ class OAuth:
     Target = OAuthTarget
     deliveries: Sequence[Delivery] = ("SDK", "Sidecar")
     rules = rules.RULES
-    static_credentials = ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN")
 
     def default_audience(self, trust: TrustView) -> str | None:
         """The vendor's, else the token endpoint (RFC 7523 §3); none where nothing is exchanged."""
@@ -50,6 +49,10 @@ class OAuth:
     def pins_instances(self, settings: OAuthTrust) -> bool:
         """By a condition of the service's rule, where the profile has one and the trust asks for it."""
         return settings.pin_instances and settings.kind.pins
+
+    def static_credentials(self, settings: OAuthTrust) -> Sequence[str]:
+        """Those of the profile's own SDK."""
+        return settings.kind.static_credentials
 
     def addresses(self, settings: OAuthTrust) -> Mapping[str, str]:
         """The token endpoint's server, where the trust names one."""

@@ -39,7 +39,6 @@ class Vault:
     # No client library logs in from a token file by itself.
     deliveries: Sequence[Delivery] = ("Sidecar",)
     rules = rules.RULES
-    static_credentials = ("VAULT_TOKEN",)
 
     def default_audience(self, trust: TrustView) -> str | None:
         """The auth method's own URL: no other receiver has it."""
@@ -48,6 +47,10 @@ class Vault:
     def pins_instances(self, settings: VaultTrust) -> bool:
         """By a bound claim, where the trust asks for it."""
         return settings.pin_instances
+
+    def static_credentials(self, settings: VaultTrust) -> Sequence[str]:
+        """The vendor's CLI and clients take a token from there."""
+        return ("VAULT_TOKEN",)
 
     def addresses(self, settings: VaultTrust) -> Mapping[str, str]:
         """The server's."""
