@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import msgspec
 
@@ -160,12 +160,27 @@ class Party(Protocol):
         """Discriminator in ``spec.relyingParty.type``."""
 
     @property
+    def vendor(self) -> str:
+        """Whose service it is, as a message names it."""
+
+    @property
+    def configures(self) -> str:
+        """What is configured there, in a phrase for tables."""
+
+    @property
     def member(self) -> str:
         """Field of the union: ``spec.relyingParty.<member>``, ``spec.target.<member>``."""
 
     @property
     def target_field(self) -> str:
         """The field of the target that ``target_id`` reads: ``spec.target.<member>.<target_field>`` in findings."""
+
+    @property
+    def audiences(self) -> Sequence[str]:
+        """Audiences by which it is known, so that no other party is given one: vendors' defaults and resource names.
+
+        Values, prefixes where they end in a slash, and below a domain, where they begin with a dot, every host.
+        """
 
     @property
     def Trust(self) -> type[msgspec.Struct]:
@@ -233,3 +248,15 @@ class Party(Protocol):
 
     def exchange(self, trust: TrustView, binding: BindingView, paths: Paths) -> tuple[Exchange, Delivered] | None:
         """How the sidecar exchanges for it and what the containers then need; None where it cannot."""
+
+
+@runtime_checkable
+class StandsAlone(Protocol):
+    """A party some of whose documents people keep alone, in a repository, without the others."""
+
+    @property
+    def alone_field(self) -> str:
+        """The field of a native document in which such a document stands."""
+
+    def alone(self, document: Any) -> Mapping[str, str] | None:
+        """Native documents that are made of it; None for what is none of the party's."""

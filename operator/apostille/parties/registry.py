@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from apostille.model.finding import Rule
-from apostille.parties.aws import bare as aws_bare
+from apostille.parties.alibaba.party import Alibaba
 from apostille.parties.aws.party import AWS
 from apostille.parties.azure.party import Azure
 from apostille.parties.databricks.party import Databricks
@@ -15,28 +15,23 @@ from apostille.parties.hcp.party import HCP
 from apostille.parties.keycloak.party import Keycloak
 from apostille.parties.minio.party import MinIO
 from apostille.parties.oauth.party import OAuth
-from apostille.parties.party import Party
+from apostille.parties.party import Party, StandsAlone
 from apostille.parties.snowflake.party import Snowflake
 from apostille.parties.vault.party import Vault
 from apostille.rules.catalogue import GENERIC
 
 PARTIES: tuple[Party, ...] = (
-    AWS(), Azure(), Databricks(), GCP(), HCP(), Keycloak(), MinIO(), OAuth(), Snowflake(), Vault(),
+    Alibaba(), AWS(), Azure(), Databricks(), GCP(), HCP(), Keycloak(), MinIO(), OAuth(), Snowflake(), Vault(),
 )  # fmt: skip
 
 BY_NAME = {party.name: party for party in PARTIES}
 
-# Documents that people keep alone: what makes native documents of one, and the field in which it stands there.
-_ALONE: Mapping[str, tuple[Callable[[Any], Mapping[str, str] | None], str]] = {
-    AWS.name: (aws_bare.documents, aws_bare.PREFIX),
-}
-
 
 def standing_alone(document: Any) -> Iterator[tuple[Party, Mapping[str, str], str]]:
     """The parties that know a document by itself, with the native documents that it makes and its field in them."""
-    for name, (make, field) in _ALONE.items():
-        if (made := make(document)) is not None:
-            yield BY_NAME[name], made, field
+    for party in PARTIES:
+        if isinstance(party, StandsAlone) and (made := party.alone(document)) is not None:
+            yield party, made, party.alone_field
 
 
 def catalogue() -> tuple[Rule, ...]:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from apostille.model.finding import Finding
 from apostille.model.identity import Issuer
 from apostille.parties import limits
-from apostille.parties.aws import commands, foreign, policy, resources, rules
+from apostille.parties.aws import bare, commands, foreign, policy, resources, rules
 from apostille.parties.aws import evaluate as evaluation
 from apostille.parties.aws.settings import AWSTarget, AWSTrust
 from apostille.parties.party import (
@@ -33,12 +34,16 @@ class AWS:
     """Assertions are exchanged at STS for a role session; IAM decides by OIDC provider and trust policy."""
 
     name = "AWS"
+    vendor = "Amazon Web Services"
+    configures = "OIDC provider, role trust policies"
     member = "aws"
     target_field = "roleARN"
+    audiences: Sequence[str] = ("sts.amazonaws.com",)
     Trust = AWSTrust
     Target = AWSTarget
     deliveries: Sequence[Delivery] = ("SDK", "Sidecar")
     rules = (*rules.RULES, *foreign.RULES)
+    alone_field = bare.PREFIX
 
     def default_audience(self, trust: TrustView) -> str | None:
         """What the vendor's own tools ask for."""
@@ -109,6 +114,10 @@ class AWS:
     def parse(self, files: Mapping[str, str]) -> policy.AWSAccess:
         """Reads the native documents back."""
         return policy.parse(files)
+
+    def alone(self, document: Any) -> Mapping[str, str] | None:
+        """A role trust policy."""
+        return bare.documents(document)
 
     def document_findings(self, access: policy.AWSAccess) -> Iterator[Finding]:
         """Rules on documents, whoever wrote them."""

@@ -31,8 +31,11 @@ class Azure:
     """Assertions are client assertions at the tenant's token endpoint; a federated credential matches exactly."""
 
     name = "Azure"
+    vendor = "Microsoft Entra"
+    configures = "federated credentials of managed identities and applications"
     member = "azure"
     target_field = "clientID"
+    audiences: Sequence[str] = ("api://",)
     Trust = AzureTrust
     Target = AzureTarget
     deliveries: Sequence[Delivery] = ("SDK", "Sidecar")

@@ -31,8 +31,11 @@ class Databricks:
     """Assertions are exchanged at the workspace for a token of a service principal; its policies decide who."""
 
     name = "Databricks"
+    vendor = "Databricks"
+    configures = "federation policies of service principals"
     member = "databricks"
     target_field = "applicationID"
+    audiences: Sequence[str] = (".cloud.databricks.com", ".gcp.databricks.com", ".azuredatabricks.net")
     Trust = DatabricksTrust
     Target = DatabricksTarget
     deliveries: Sequence[Delivery] = ("SDK", "Sidecar")
@@ -95,7 +98,9 @@ class Databricks:
             application = self.target_id(binding.target)
             if number := settings.number(application):
                 for subject in binding.subjects:
-                    policy_id, document = documents.policy(settings.account_id, number, issuer.url, trust.audience, subject)
+                    policy_id, document = documents.policy(
+                        settings.account_id, number, issuer.url, trust.audience, subject
+                    )
                     made[application, policy_id] = document
         return documents.DatabricksAccess(made, settings.account_id)
 

@@ -37,8 +37,11 @@ class GCP:
     """Assertions are exchanged at the Security Token Service; IAM decides by the principal, or by whom it may be."""
 
     name = "GCP"
+    vendor = "Google Cloud"
+    configures = "workload identity pool, provider, principals"
     member = "gcp"
     target_field = "serviceAccount"
+    audiences: Sequence[str] = ("//iam.googleapis.com/", "https://iam.googleapis.com/", "sts.googleapis.com")
     Trust = GCPTrust
     Target = GCPTarget
     deliveries: Sequence[Delivery] = ("SDK", "Sidecar")

@@ -15,7 +15,7 @@ from apostille.parties.gcp.documents import PROVIDER, GCPAccess
 from apostille.parties.gcp.evaluate import MAX_SUBJECT, admits, attributes
 from apostille.parties.gcp.settings import DIRECT, POOL_ID, PROJECT_NUMBER, SERVICE_ACCOUNT, GCPTrust
 from apostille.parties.party import BindingView, TrustView
-from apostille.rules import issuers, vendors
+from apostille.rules import issuers
 from apostille.rules.catalogue import AUD_COMMON, AUD_FOREIGN
 
 TARGET_FORM = Rule(
@@ -142,9 +142,8 @@ _KEY_MEMBERS = frozenset({"kty", "alg", "use", "kid", "n", "e", "x", "y", "crv"}
 
 
 def audience(trust: TrustView, path: str) -> Iterator[Finding]:
-    """X-AUD-FOREIGN, also for another provider's name; and the warning on an audience that others share."""
+    """X-AUD-FOREIGN for another provider's name, and the warning on an audience that others share."""
     value, own = trust.audience, f"//iam.googleapis.com/{trust.settings.provider_name}"
-    yield from vendors.foreign(value, path, own="Google Cloud", party="GCP")
     if value == _GENERIC:
         yield AUD_COMMON.at(path, f"{value} is what many providers accept")
     bare = value.removeprefix("https:")

@@ -34,8 +34,11 @@ class HCP:
     """Assertions are exchanged at a service principal's workload identity provider for a token of it."""
 
     name = "HCP"
+    vendor = "HCP"
+    configures = "workload identity providers"
     member = "hcp"
     target_field = "servicePrincipal"
+    audiences: Sequence[str] = ("iam/project/", "https://api.cloud.hashicorp.com/")
     Trust = HCPTrust
     Target = HCPTarget
     deliveries: Sequence[Delivery] = ("SDK", "Sidecar")

@@ -33,8 +33,11 @@ class Keycloak:
     """A token authenticates the client that names its subject; the access token is the client's, or a linked user's."""
 
     name = "Keycloak"
+    vendor = "Keycloak"
+    configures = "identity provider, clients, users"
     member = "keycloak"
     target_field = "client"
+    audiences: Sequence[str] = ()
     Trust = KeycloakTrust
     Target = KeycloakTarget
     # No client library authenticates by a token file by itself.

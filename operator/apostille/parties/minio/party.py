@@ -32,8 +32,11 @@ class MinIO:
     """Assertions are exchanged at the server's own STS; policies named after subjects decide who and what."""
 
     name = "MinIO"
+    vendor = "MinIO"
+    configures = "OpenID provider, policies"
     member = "minio"
     target_field = "policy"
+    audiences: Sequence[str] = ()
     Trust = MinIOTrust
     Target = MinIOTarget
     deliveries: Sequence[Delivery] = ("SDK",)

@@ -34,8 +34,14 @@ class OAuth:
     """The assertion is exchanged at a token endpoint; what the token is good for is declared, never chosen."""
 
     name = "OAuth"
+    vendor = "an OAuth token service"
+    configures = (
+        "what the service must be told, in its own form where it has one: RFC 8693, RFC 7523, token only, Hydra, "
+        "Anthropic, OpenAI, Kernel"
+    )
     member = "oauth"
     target_field = "name"
+    audiences: Sequence[str] = ()
     Trust = OAuthTrust
     Target = OAuthTarget
     deliveries: Sequence[Delivery] = ("SDK", "Sidecar")

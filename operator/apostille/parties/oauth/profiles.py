@@ -17,8 +17,8 @@ class Kind:
 
     ``grant`` is the sidecar's, empty where nothing is exchanged; ``endpoint`` the vendor's, empty where the trust names
     it. ``trust`` and ``target``: fields of the declaration that it uses → whether it needs them. ``parameters``: the
-    grant's → the target's field. ``settings``: the grant's → the trust's field. ``static_credentials`` are variables that
-    the service's own SDK prefers over a federated identity.
+    grant's → the target's field. ``settings``: the grant's → the trust's field. ``static_credentials`` are variables
+    that the service's own SDK prefers over a federated identity.
     """
 
     grant: str

@@ -29,8 +29,11 @@ class Snowflake:
     """The driver presents the assertion at the login; the workload identity of a service user decides."""
 
     name = "Snowflake"
+    vendor = "Snowflake"
+    configures = "service users, authentication policy, as SQL"
     member = "snowflake"
     target_field = "user"
+    audiences: Sequence[str] = ("snowflakecomputing.com", ".snowflakecomputing.com", ".snowflakecomputing.cn")
     Trust = SnowflakeTrust
     Target = SnowflakeTarget
     # There is nothing that a sidecar could exchange it for: the assertion is the credential.

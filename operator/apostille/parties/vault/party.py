@@ -32,8 +32,11 @@ class Vault:
     """Assertions are exchanged at the JWT auth method for a client token; the role decides who, its policies what."""
 
     name = "Vault"
+    vendor = "Vault"
+    configures = "JWT auth method, roles"
     member = "vault"
     target_field = "role"
+    audiences: Sequence[str] = ("vault",)
     Trust = VaultTrust
     Target = VaultTarget
     # No client library logs in from a token file by itself.
