@@ -156,7 +156,7 @@ class AlibabaParty(Judge):
                 "expired": (f"{fail}.Expired", "This JsonWebToken is expired."),
             }.get(fault.kind, (f"{fail}.Invalid", "The Jwt content is invalid that cannot be recognized."))  # fmt: skip
             raise _Refused(401, code, message, fault.detail) from None
-        if token.claims.get("iat", 0) < self.clock() - _OLDEST:
+        if token.claims.get("iat", self.clock()) < self.clock() - _OLDEST:
             raise _invalid("The Jwt content is invalid that cannot be recognized.", "issued too long ago")
 
     def _issue(self, role: Role, token: Token, asked: Mapping[str, str]) -> Reply:
