@@ -7,6 +7,7 @@ from typing import Any
 from apostille.kinds.federation_trust import FederationTrust
 from apostille.kinds.workload_binding import WorkloadBinding
 from builders import allow, binding, trust
+from samples.bad_input import Bad
 from samples.sample import Sample
 
 ACCOUNT = "1234567890123456"
@@ -41,4 +42,14 @@ SAMPLES = {
         alibaba_binding,
         tuple({"alibaba": {"roleARN": role(name)}} for name in ("payments-reader", "A.b-1", "x")),
     )
+}
+BAD = {
+    "an account by its alias": Bad({"accountID": "acme.onaliyun.com"}, {"allow": []}),
+    "a region that is none": Bad({"region": "eu-west-9"}),
+    "a region of another cloud": Bad({"region": "europe-west1"}),
+    "a provider by its ARN": Bad({"provider": PROVIDER}),
+    "an audience that RAM cannot hold": Bad(spec={"audience": "~own"}),
+    "a role of another account": Bad(target=role(account="6543210987654321")),
+    "a role by its name": Bad(target="payments-reader"),
+    "a role of AWS": Bad(target="arn:aws:iam::123456789012:role/payments-reader"),
 }
