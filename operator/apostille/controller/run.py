@@ -38,6 +38,7 @@ from apostille.kube.client import (
     NAMESPACES,
     PERSISTENT_VOLUMES,
     PODS,
+    SERVICE_ACCOUNTS,
     TRUSTS,
     Client,
 )
@@ -47,8 +48,16 @@ from apostille.kube.lease import Lease, LeaseLost
 from apostille.kube.recorder import Recorder
 from apostille.kube.reflector import Key, Reflector
 from apostille.model.identity import ServiceAccount
-from apostille.model.names import ACCESS_PREFIX, AUDIENCES, CONTROLLER_LEASE, OBSERVED_LABEL, TRUST_PLURAL
+from apostille.model.names import (
+    ACCESS_PREFIX,
+    AUDIENCES,
+    BINDING_PLURAL,
+    CONTROLLER_LEASE,
+    OBSERVED_LABEL,
+    TRUST_PLURAL,
+)
 from apostille.telemetry import health, metrics
+from apostille.telemetry.logging import about
 
 log = logging.getLogger(__name__)
 
@@ -130,8 +139,8 @@ class Controller:
         self._trusts = TrustReconciler(self._generated, self.state, self._writer, self._instances)
         self._bindings = BindingReconciler(self.state, self._writer)
         self._cluster_queue: Queue[str] = Queue(self._reconcile_cluster, workers=1)
-        self._pod_queue: Queue[Task] = Queue(self._reconcile_pods)
-        self._status_queue: Queue[Task] = Queue(self._reconcile_status, workers=8)
+        self._pod_queue: Queue[Task] = Queue(self._reconcile_pods, named=self._named)
+        self._status_queue: Queue[Task] = Queue(self._reconcile_status, workers=8, named=self._named)
         self._judged = self.state.view()
         self._installed = True
         self._working = False
@@ -238,6 +247,15 @@ class Controller:
             await self._trusts.reconcile(name)
         else:
             await self._bindings.reconcile(namespace, name)
+
+    def _named(self, task: Task) -> dict[str, dict[str, str]]:
+        kind, namespace, name = task
+        if kind == "pods":
+            return about(SERVICE_ACCOUNTS.kind, name, namespace)
+        of_trust = kind == "trust"
+        known = self.state.known(TRUST_PLURAL if of_trust else BINDING_PLURAL, namespace, name)
+        uid = known.uid if known is not None else ""
+        return about((TRUSTS if of_trust else BINDINGS).kind, name, namespace, uid)
 
     # Events to keys.
 
