@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from apostille.core import foreign
 from apostille.core.delivery import problems, wants_sidecar
 from apostille.core.pod_plan import delivery_of, paths_of, serves
 from apostille.kinds.federation_trust import Allow, FederationTrust
@@ -44,6 +45,7 @@ def judge_trust(trust: FederationTrust, others: Iterable[FederationTrust], conte
     findings: list[Finding] = []
     view, party = trust.view, trust.party
     findings += checks.audience(trust.audience, "spec.audience", context.issuer)
+    findings += foreign.audience(trust.audience, "spec.audience", party)
     findings += party.findings(view, (), context.issuer)
     if context.issuer is not None:
         findings += checks.issuer(context.issuer, "spec.issuer")

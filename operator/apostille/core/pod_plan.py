@@ -154,5 +154,5 @@ def pod_plan(trust: FederationTrust, binding: WorkloadBinding) -> PodPlan:
             exclude=binding.spec.delivery.containers.exclude,
         ),
         live=Live(files=delivered.files, recipe=recipe),
-        static_credentials=tuple(party.static_credentials),
+        static_credentials=tuple(party.static_credentials(view.settings)),
     )

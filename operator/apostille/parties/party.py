@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import msgspec
 
@@ -173,12 +173,27 @@ class Party(Protocol):
         """Discriminator in ``spec.relyingParty.type``."""
 
     @property
+    def vendor(self) -> str:
+        """Whose service it is, as a message names it."""
+
+    @property
+    def configures(self) -> str:
+        """What is configured there, in a phrase for tables."""
+
+    @property
     def member(self) -> str:
         """Field of the union: ``spec.relyingParty.<member>``, ``spec.target.<member>``."""
 
     @property
     def target_field(self) -> str:
         """The field of the target that ``target_id`` reads: ``spec.target.<member>.<target_field>`` in findings."""
+
+    @property
+    def audiences(self) -> Sequence[str]:
+        """Audiences by which it is known, so that no other party is given one: vendors' defaults and resource names.
+
+        Values, prefixes where they end in a slash, and below a domain, where they begin with a dot, every host.
+        """
 
     @property
     def Trust(self) -> type[msgspec.Struct]:
@@ -196,15 +211,14 @@ class Party(Protocol):
     def rules(self) -> Sequence[Rule]:
         """Its own entries of the catalogue."""
 
-    @property
-    def static_credentials(self) -> Sequence[str]:
-        """Environment variables that would silently win over a federated identity."""
-
     def default_audience(self, trust: TrustView) -> str | None:
         """The vendor's own audience, used when the trust names none; None where there is no such thing."""
 
     def pins_instances(self, settings: Any) -> bool:
         """Whether the trust asks that a service account of the same name, made anew, is not let in (its UID)."""
+
+    def static_credentials(self, settings: Any) -> Sequence[str]:
+        """Environment variables that would silently win over a federated identity."""
 
     def addresses(self, settings: Any) -> Mapping[str, str]:
         """URLs that assertions would be sent to and that somebody chose, by field of its union member."""
@@ -250,3 +264,31 @@ class Party(Protocol):
 
     def exchange(self, trust: TrustView, binding: BindingView, paths: Paths) -> tuple[Exchange, Delivered] | None:
         """How the sidecar exchanges for it and what the containers then need; None where it cannot."""
+
+
+@runtime_checkable
+class StandsAlone(Protocol):
+    """A party some of whose documents people keep alone, in a repository, without the others."""
+
+    @property
+    def alone_field(self) -> str:
+        """The field of a native document in which such a document stands."""
+
+    def alone(self, document: Any) -> Mapping[str, str] | None:
+        """Native documents that are made of it; None for what is none of the party's."""
+
+
+@runtime_checkable
+class JudgesAlone(Protocol):
+    """A party that judges some documents as they stand alone: no native documents can be made of them."""
+
+    def alone_findings(self, document: Any) -> Iterable[Finding]:
+        """Nothing for what is none of the party's; paths are the document's own fields."""
+
+
+@runtime_checkable
+class GivenKeys(Protocol):
+    """A party that may be given the issuer's keys instead of fetching them."""
+
+    def uploaded_keys(self, access: Any) -> Iterable[tuple[str, str, str]]:
+        """The keys in its documents: ``FILE:FIELD``, the issuer that they are of, a key set as JSON text."""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from apostille.model.finding import Finding
 from apostille.model.identity import Issuer
 from apostille.parties import limits
-from apostille.parties.aws import commands, foreign, policy, resources, rules
+from apostille.parties.aws import bare, commands, foreign, policy, resources, rules
 from apostille.parties.aws import evaluate as evaluation
 from apostille.parties.aws.settings import AWSTarget, AWSTrust
 from apostille.parties.party import (
@@ -34,14 +35,16 @@ class AWS:
     """Assertions are exchanged at STS for a role session; IAM decides by OIDC provider and trust policy."""
 
     name = "AWS"
+    vendor = "Amazon Web Services"
+    configures = "OIDC provider, role trust policies"
     member = "aws"
     target_field = "roleARN"
+    audiences: Sequence[str] = ("sts.amazonaws.com",)
     Trust = AWSTrust
     Target = AWSTarget
     deliveries: Sequence[Delivery] = ("SDK", "Sidecar")
     rules = (*rules.RULES, *foreign.RULES)
-    # The default provider chain takes these before a web identity (botocore credentials order).
-    static_credentials = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE")
+    alone_field = bare.PREFIX
 
     def default_audience(self, trust: TrustView) -> str | None:
         """What the vendor's own tools ask for."""
@@ -50,6 +53,10 @@ class AWS:
     def pins_instances(self, settings: AWSTrust) -> bool:
         """Never: of a token IAM sees issuer, audience and subject alone (cloud-trust §3.2)."""
         return False
+
+    def static_credentials(self, settings: AWSTrust) -> Sequence[str]:
+        """The default provider chain takes these before a web identity (botocore credentials order)."""
+        return ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE")
 
     def addresses(self, settings: AWSTrust) -> Mapping[str, str]:
         """None: they follow from the region."""
@@ -108,6 +115,10 @@ class AWS:
     def parse(self, files: Mapping[str, str]) -> policy.AWSAccess:
         """Reads the native documents back."""
         return policy.parse(files)
+
+    def alone(self, document: Any) -> Mapping[str, str] | None:
+        """A role trust policy."""
+        return bare.documents(document)
 
     def document_findings(self, access: policy.AWSAccess) -> Iterator[Finding]:
         """Rules on documents, whoever wrote them."""

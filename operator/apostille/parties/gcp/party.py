@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from apostille.model.finding import Finding
 from apostille.model.identity import Issuer
 from apostille.parties import limits
-from apostille.parties.gcp import cel, commands, documents, resources, rules
+from apostille.parties.gcp import bare, cel, commands, documents, resources, rules
 from apostille.parties.gcp import evaluate as evaluation
 from apostille.parties.gcp.settings import DIRECT, GCPTarget, GCPTrust
 from apostille.parties.party import (
@@ -38,14 +39,15 @@ class GCP:
     """Assertions are exchanged at the Security Token Service; IAM decides by the principal, or by whom it may be."""
 
     name = "GCP"
+    vendor = "Google Cloud"
+    configures = "workload identity pool, provider, principals"
     member = "gcp"
     target_field = "serviceAccount"
+    audiences: Sequence[str] = ("//iam.googleapis.com/", "https://iam.googleapis.com/", "sts.googleapis.com")
     Trust = GCPTrust
     Target = GCPTarget
     deliveries: Sequence[Delivery] = ("SDK", "Sidecar")
     rules = rules.RULES
-    # Application default credentials read the variable first; it is ours to set. gcloud prefers these over a file.
-    static_credentials = ("CLOUDSDK_AUTH_ACCESS_TOKEN", "GOOGLE_OAUTH_ACCESS_TOKEN", "GOOGLE_CREDENTIALS")
 
     def default_audience(self, trust: TrustView) -> str | None:
         """The provider's own name: no other receiver has it."""
@@ -54,6 +56,10 @@ class GCP:
     def pins_instances(self, settings: GCPTrust) -> bool:
         """By the condition, where the trust asks for it."""
         return settings.pin_instances
+
+    def static_credentials(self, settings: GCPTrust) -> Sequence[str]:
+        """Application default credentials read the variable that is ours first; gcloud prefers these over a file."""
+        return ("CLOUDSDK_AUTH_ACCESS_TOKEN", "GOOGLE_OAUTH_ACCESS_TOKEN", "GOOGLE_CREDENTIALS")
 
     def addresses(self, settings: GCPTrust) -> Mapping[str, str]:
         """None: they are Google's."""
@@ -139,6 +145,14 @@ class GCP:
     def document_findings(self, access: documents.GCPAccess) -> Iterator[Finding]:
         """Rules on documents, whoever wrote them."""
         return rules.judged(access)
+
+    def alone_findings(self, document: Any) -> Iterator[Finding]:
+        """Rules on credential files and IAM policies."""
+        return bare.findings(document)
+
+    def uploaded_keys(self, access: documents.GCPAccess) -> Iterator[tuple[str, str, str]]:
+        """The keys that a service was given."""
+        return documents.uploaded(access)
 
     def acceptances(self, access: documents.GCPAccess) -> Iterator[Acceptance]:
         """What the documents accept."""

@@ -33,13 +33,15 @@ class MinIO:
     """Assertions are exchanged at the server's own STS; policies named after subjects decide who and what."""
 
     name = "MinIO"
+    vendor = "MinIO"
+    configures = "OpenID provider, policies"
     member = "minio"
     target_field = "policy"
+    audiences: Sequence[str] = ()
     Trust = MinIOTrust
     Target = MinIOTarget
     deliveries: Sequence[Delivery] = ("SDK",)
     rules = rules.RULES
-    static_credentials = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE")
 
     def default_audience(self, trust: TrustView) -> str | None:
         """The server's own URL: no other receiver has it."""
@@ -48,6 +50,10 @@ class MinIO:
     def pins_instances(self, settings: MinIOTrust) -> bool:
         """Never: of a token the server compares audience and subject alone."""
         return False
+
+    def static_credentials(self, settings: MinIOTrust) -> Sequence[str]:
+        """The same chain as AWS': the SDKs are AWS' own."""
+        return ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE")
 
     def addresses(self, settings: MinIOTrust) -> Mapping[str, str]:
         """The server's."""
