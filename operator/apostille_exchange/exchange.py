@@ -72,6 +72,10 @@ def _notify(life: Life, notify: Notify, tell: Tell | None, log: Log) -> None:
 
 def _ask(life: Life, order: Order, found: assertion.Assertion, post: Post, clock: Clock) -> Credential:
     ask = Ask(life.site, order.parameters, _seconds(life, order, found, clock), found)
+    if life.grant.local:
+        own = life.grant.itself(ask)
+        _check_life(life, own, clock)
+        return own
     reply = _send(life, life.grant.request(ask), post)
     try:
         got = life.grant.read(reply, ask)

@@ -207,6 +207,7 @@ def _container(work: _Work, section: str, index: int, container: Mapping[str, An
     path = f"/spec/{section}/{index}"
     mine = [plan for plan in work.plans if plan.frozen.reaches(name) and name not in work.settings.mesh_proxies]
     _mounts(work, path, f"spec.{section}[{index}]", container, mine)
+    _proxies(work, f"spec.{section}[{index}]", container, mine)
     _environment(work, path, f"spec.{section}[{index}]", container, mine)
 
 
@@ -287,6 +288,21 @@ def _environment(work: _Work, path: str, shown: str, container: Mapping[str, Any
     else:
         operations += [{"op": "add", "path": f"{path}/env/-", "value": variable} for variable in missing]
     work.operations += operations
+
+
+def _proxies(work: _Work, shown: str, container: Mapping[str, Any], plans: Sequence[PodPlan]) -> None:
+    """What requests and curl send to a proxy although it is meant for the pod's loopback: the endpoint's secret too."""
+    env = {str(v.get("name", "")).lower(): str(v.get("value", "")) for v in container.get("env") or ()}
+    around = [host.strip() for host in env.get("no_proxy", "").split(",")]
+    if not env.get("http_proxy") or "*" in around or any(host.startswith("127.") for host in around):
+        return
+    work.warnings += [
+        f"{shown}.env: container {container.get('name')} sets HTTP_PROXY, and a client that obeys it would ask the proxy "
+        f"for the endpoint of WorkloadBinding {plan.binding} and show it the secret; add 127.0.0.1 to NO_PROXY"
+        for plan in plans
+        # Clients of the shape aws use no proxy for it.
+        if any(serve.shape != "aws" for serve in parts.served(plan))
+    ]
 
 
 def _missing_containers(work: _Work, spec: Mapping[str, Any]) -> None:

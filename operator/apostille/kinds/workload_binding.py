@@ -66,10 +66,11 @@ class Endpoint(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
     """Credentials over HTTP on the pod's loopback."""
 
     type: Annotated[
-        Literal["AWSContainerCredentials", "AzureManagedIdentity", "Token"],
+        Literal["AWSContainerCredentials", "AzureManagedIdentity", "GoogleExternalAccount", "Token"],
         doc(
             "type is the protocol: AWSContainerCredentials as every AWS SDK reads it, AzureManagedIdentity as Azure's "
-            "SDKs do, Token for a GET with the secret as bearer token."
+            "SDKs do, GoogleExternalAccount gives Google's SDKs the assertion, which they exchange themselves, Token "
+            "for a GET with the secret as bearer token."
         ),
     ]
     port: Annotated[
@@ -255,4 +256,5 @@ class WorkloadBinding(Struct, frozen=True):
             target=target_of(self.spec.target, party),
             created=self.created,
             uids=uids or {},
+            endpoint=self.spec.delivery.endpoint.type if self.spec.delivery.endpoint is not None else "",
         )

@@ -52,7 +52,8 @@ class BindingView:
     """What a party sees of a WorkloadBinding. ``target`` is the party's own union member.
 
     ``created`` is RFC 3339 in UTC, for the order of age; ``uids`` are those of the service accounts by name, complete
-    where the trust pins instances (`Party.pins_instances`), empty elsewhere.
+    where the trust pins instances (`Party.pins_instances`), empty elsewhere. ``endpoint`` is the type of endpoint that
+    the sidecar is to have, or empty.
     """
 
     namespace: str
@@ -61,6 +62,7 @@ class BindingView:
     target: Any
     created: str = ""
     uids: Mapping[str, str] = field(default_factory=dict)
+    endpoint: str = ""
 
     @property
     def key(self) -> str:
@@ -100,7 +102,8 @@ class Exchange:
 
     ``ca`` is PEM text, empty where the system's authorities decide. ``endpoints`` are further ones and ``settings``
     what a running pod's annotation cannot change, both by names of the grant. ``party_seconds`` is how long the party's
-    credentials live whatever is asked for: the pod is admitted for no less.
+    credentials live whatever is asked for: the pod is admitted for no less. ``credential_file`` is the JSON of a
+    client's credential file, to which the sidecar adds its endpoint as the source of the assertion.
     """
 
     grant: str
@@ -111,6 +114,7 @@ class Exchange:
     endpoints: Mapping[str, str] = field(default_factory=dict)
     settings: Mapping[str, str] = field(default_factory=dict)
     party_seconds: int = 0
+    credential_file: str = ""
 
 
 @dataclass(frozen=True, slots=True)

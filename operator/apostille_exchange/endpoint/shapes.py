@@ -3,6 +3,8 @@
 * ``aws``: container credentials (AWS SDKs and Tools Reference Guide, "Container credential provider").
 * ``azure``: managed identity, both as App Service has it (header ``X-IDENTITY-HEADER``) and as Azure Arc has it
   (a challenge that names a key file; azure-identity ``_credentials/azure_arc.py``).
+* ``google``: the source of an ``external_account`` (AIP-4117, "URL-sourced credentials"): the assertion, as JSON or,
+  with ``?format=text``, bare; ``Authorization: Bearer SECRET``, which the credential file has its clients send.
 * ``token``: ours; ``Authorization: Bearer SECRET``, an RFC 6749 §5.1 reply.
 """
 
@@ -19,21 +21,31 @@ from apostille_exchange.endpoint.request import Head
 NEEDS: Mapping[str, tuple[str, ...]] = {
     "aws": ("AccessKeyId", "SecretAccessKey", "SessionToken"),
     "azure": ("token",),
+    "google": ("token",),
     "token": ("token",),
 }
 """Shape → values of a credential that it cannot do without."""
+SUBJECT_TOKEN = "subject_token"  # noqa: S105 - a field's name
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """``fields`` are the JSON object; ``headers`` beside the usual ones."""
+    """``fields`` are the JSON object; ``headers`` beside the usual ones; a bare ``text`` is sent instead of both."""
 
     status: int
     fields: Mapping[str, object]
     headers: Mapping[str, str] | None = None
+    text: str = ""
+
+    @property
+    def kind(self) -> str:
+        """Its Content-Type."""
+        return "text/plain; charset=utf-8" if self.text else "application/json"
 
     def body(self) -> bytes:
         """What is sent."""
+        if self.text:
+            return self.text.encode()
         return json.dumps(self.fields, separators=(",", ":")).encode()
 
 
@@ -81,10 +93,32 @@ def answer(shape: str, head: Head, credential: Credential, parameters: Mapping[s
         )
     if shape == "azure":
         return _azure(head, credential, parameters, now)
+    if shape == "google":
+        return _google(head, credential, now)
     return Answer(
         200,
         {"access_token": values["token"], "token_type": "Bearer", "expires_in": max(0, int(credential.expires - now))},
     )
+
+
+def _google(head: Head, credential: Credential, now: float) -> Answer:
+    token = credential.values["token"]
+    if head.query == "format=text":
+        return Answer(200, {}, text=token)
+    return Answer(200, {SUBJECT_TOKEN: token, "expires_in": max(0, int(credential.expires - now))})
+
+
+def credential_file(shape: str, document: str, url: str, secret: str) -> str:
+    """A client's credential file: ``document`` with the endpoint as its source. Raises ValueError, RecursionError."""
+    made = json.loads(document)
+    if shape != "google" or not isinstance(made, dict):
+        raise ValueError("not a document of such a client")
+    made["credential_source"] = {
+        "url": url,
+        "headers": {"Authorization": f"Bearer {secret}"},
+        "format": {"type": "json", "subject_token_field_name": SUBJECT_TOKEN},
+    }
+    return json.dumps(made)
 
 
 def _azure(head: Head, credential: Credential, parameters: Mapping[str, str], now: float) -> Answer:
