@@ -215,9 +215,9 @@ def test_azures_clients_find_the_key_where_they_look_for_it() -> None:
     assert serve.secret == f"{names.CREDENTIALS_DIRECTORY}/{made.binding}/tokens/apostille.key"
     (mount,) = [m for m in pod_parts.container_mounts([made]) if "subPath" in m]
     assert mount == {
-        "name": names.CREDENTIALS_VOLUME,
+        "name": names.credentials_volume(made.binding),
         "mountPath": "/var/opt/azcmagent/tokens",
-        "subPath": f"{made.binding}/tokens",
+        "subPath": "tokens",
         "readOnly": True,
     }
     assert set(made.frozen.environment) >= {"IDENTITY_ENDPOINT", "IMDS_ENDPOINT"}

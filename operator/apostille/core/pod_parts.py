@@ -80,8 +80,13 @@ def volumes(plans: Sequence[PodPlan]) -> list[dict[str, Any]]:
     if _needs_files(plans):
         made.append({"name": names.FILES_VOLUME, "downwardAPI": {"defaultMode": 420, "items": _file_items(plans)}})
     if any(plan.frozen.admission for plan in plans):
-        made.append({"name": names.CREDENTIALS_VOLUME, "emptyDir": {"medium": "Memory", "sizeLimit": CREDENTIALS_SIZE}})
+        made.append(_in_memory(names.CREDENTIALS_VOLUME))
+    made += [_in_memory(names.credentials_volume(plan.binding)) for plan in plans if plan.frozen.admission]
     return made
+
+
+def _in_memory(name: str) -> dict[str, Any]:
+    return {"name": name, "emptyDir": {"medium": "Memory", "sizeLimit": CREDENTIALS_SIZE}}
 
 
 def _file_items(plans: Sequence[PodPlan]) -> list[dict[str, Any]]:
@@ -103,22 +108,31 @@ def _token_mount(plan: PodPlan) -> dict[str, Any]:
     }
 
 
+def _credentials_mount(plan: PodPlan) -> dict[str, Any]:
+    return {
+        "name": names.credentials_volume(plan.binding),
+        "mountPath": names.credentials_directory(plan.binding),
+    }
+
+
 _FILES_MOUNT = {"name": names.FILES_VOLUME, "mountPath": names.FILES_DIRECTORY, "readOnly": True}
 
 
 def container_mounts(plans: Sequence[PodPlan]) -> list[dict[str, Any]]:
-    """Least exposure: with the SDK the container sees the assertion, with the sidecar only the credentials."""
+    """Least exposure: with the SDK the container sees the assertion, with the sidecar only the credentials.
+
+    ``plans`` are those of its own bindings, and a volume holds the files of one: a container sees no other's.
+    """
     mounts = [_token_mount(plan) for plan in plans if plan.frozen.delivery in ("SDK", "TokenOnly")]
     if any(plan.files for plan in plans):
         mounts.append(dict(_FILES_MOUNT))
-    if any(plan.frozen.admission for plan in plans):
-        mounts.append({"name": names.CREDENTIALS_VOLUME, "mountPath": names.CREDENTIALS_DIRECTORY, "readOnly": True})
+    mounts += [{**_credentials_mount(plan), "readOnly": True} for plan in plans if plan.frozen.admission]
     # One at most: two bindings with such an endpoint also dispute its variables.
     for plan in plans:
         if any(serve.shape == "azure" for serve in served(plan)):
-            folder = f"{plan.binding}/{delivery.ARC_FOLDER}"
-            mount = {"name": names.CREDENTIALS_VOLUME, "mountPath": delivery.ARC_DIRECTORY, "subPath": folder}
-            mounts.append({**mount, "readOnly": True})
+            mount = {**_credentials_mount(plan), "mountPath": delivery.ARC_DIRECTORY, "readOnly": True}
+            # A directory, in which nothing is switched: its only file is written once.
+            mounts.append({**mount, "subPath": delivery.ARC_FOLDER})
             break
     return mounts
 
@@ -209,6 +223,7 @@ def _sidecar_container(
             *(_token_mount(plan) for plan in with_sidecar),
             dict(_FILES_MOUNT),
             {"name": names.CREDENTIALS_VOLUME, "mountPath": names.CREDENTIALS_DIRECTORY},
+            *(_credentials_mount(plan) for plan in with_sidecar),
         ],
     }
 

@@ -170,7 +170,7 @@ def added(pod: Pod, judged: Judged) -> dict[str, list[str]]:
     mounted = {volume}
     if judged.plan is None and _by_sidecar(pod, volume):
         # What a container sees of it without an environment that names its folder, such as an endpoint.
-        mounted.add(names.CREDENTIALS_VOLUME)
+        mounted |= {names.CREDENTIALS_VOLUME, names.credentials_volume(judged.name)}
     for container in containers(pod):
         name = str(container.get("name"))
         mine = [
