@@ -1,4 +1,4 @@
-"""Google's SDK asks the sidecar for the assertion and exchanges it itself: unmodified google-auth, the strict Google."""
+"""Google's SDK asks the sidecar for the assertion and exchanges it: unmodified google-auth, the strict Google."""
 
 from __future__ import annotations
 
@@ -59,10 +59,8 @@ class Scene:
         self.sidecar = Sidecar(self.files, [self.admission])
 
     def _path(self, text: str) -> str:
-        ours = {names.CREDENTIALS_DIRECTORY: self.files.credentials, names.TOKENS_DIRECTORY: self.files.directory / "tokens"}
-        for theirs, mine in ours.items():
-            text = text.replace(theirs, str(mine))
-        return text
+        text = text.replace(names.TOKENS_DIRECTORY, str(self.files.directory / "tokens"))
+        return text.replace(names.CREDENTIALS_DIRECTORY, str(self.files.credentials))
 
     def _here(self, admission: Admission) -> Admission:
         return loads_admission(self._path(dumps_admission(admission)))

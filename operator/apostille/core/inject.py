@@ -72,6 +72,7 @@ def inject(pod: Pod, plans: Sequence[PodPlan], settings: InjectionSettings) -> I
         )
     _metadata(work, metadata)
     _volumes(work, spec)
+    _sections(work)
     _endpoints(work, spec)
     _exchange(work, spec)
     for section in ("initContainers", "containers"):
@@ -132,6 +133,20 @@ def _volumes(work: _Work, spec: Mapping[str, Any]) -> None:
             if volume.get("name") in wanted and volume not in want and i not in stale
         ]
     work.operations += merge_list("/spec/volumes", have, want, stale)
+
+
+def _sections(work: _Work) -> None:
+    """A file has one section of a name; the pod's containers share it."""
+    owners: dict[tuple[str, str], str] = {}
+    for plan in work.plans:
+        if (section := plan.frozen.section) is None:
+            continue
+        other = owners.setdefault((section.file, section.name), plan.binding)
+        if other != plan.binding:
+            work.denials.append(
+                f"metadata.annotations[{names.shared_annotation(section.file)}]: WorkloadBindings {other} and "
+                f"{plan.binding} both are profile {section.name}; give each a name of its own (spec.delivery.profile)"
+            )
 
 
 def _endpoints(work: _Work, spec: Mapping[str, Any]) -> None:
@@ -251,8 +266,8 @@ def _environment(work: _Work, path: str, shown: str, container: Mapping[str, Any
             want.setdefault(key, (value, plan.binding))
     work.denials += [
         f"{shown}.env: WorkloadBindings {one} and {other} both set {', '.join(keys)} in container {name}; "
-        "give each its own containers (spec.delivery.containers.include), or leave the variables of one out "
-        "(spec.delivery.environment: Omit)"
+        "give each its own containers (spec.delivery.containers.include), or a name by which the application chooses "
+        "(spec.delivery.profile), or leave the variables of one out (spec.delivery.environment: Omit)"
         for (one, other), keys in disputed.items()
     ]
     stale: list[int] = []
@@ -297,8 +312,8 @@ def _proxies(work: _Work, shown: str, container: Mapping[str, Any], plans: Seque
     if not env.get("http_proxy") or "*" in around or any(host.startswith("127.") for host in around):
         return
     work.warnings += [
-        f"{shown}.env: container {container.get('name')} sets HTTP_PROXY, and a client that obeys it would ask the proxy "
-        f"for the endpoint of WorkloadBinding {plan.binding} and show it the secret; add 127.0.0.1 to NO_PROXY"
+        f"{shown}.env: container {container.get('name')} sets HTTP_PROXY, and a client that obeys it would ask the "
+        f"proxy for the endpoint of WorkloadBinding {plan.binding} and show it the secret; add 127.0.0.1 to NO_PROXY"
         for plan in plans
         # Clients of the shape aws use no proxy for it.
         if any(serve.shape != "aws" for serve in parts.served(plan))

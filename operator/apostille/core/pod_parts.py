@@ -31,7 +31,17 @@ def plan_annotations(plans: Sequence[PodPlan]) -> dict[str, str]:
     if not plans:
         return {}
     files = {names.file_annotation(plan.binding, name): text for plan in plans for name, text in plan.files.items()}
+    files |= {names.shared_annotation(file): text for file, text in shared_files(plans).items()}
     return {names.PLAN_ANNOTATION: plan_text(plans), **dict(sorted(files.items()))}
+
+
+def shared_files(plans: Sequence[PodPlan]) -> dict[str, str]:
+    """Files that the bindings of a pod have together, each with the sections of all of them in order of their names."""
+    made: dict[str, dict[str, str]] = {}
+    for plan in plans:
+        if (section := plan.frozen.section) is not None:
+            made.setdefault(section.file, {})[section.name] = section.text
+    return {file: "\n".join(texts[name] for name in sorted(texts)) for file, texts in sorted(made.items())}
 
 
 def plan_text(plans: Sequence[PodPlan]) -> str:
@@ -54,7 +64,7 @@ def carries(text: str, plans: Sequence[PodPlan]) -> bool:
 
 
 def _needs_files(plans: Sequence[PodPlan]) -> bool:
-    return any(plan.files or plan.frozen.admission for plan in plans)
+    return any(plan.shows_files or plan.frozen.admission for plan in plans)
 
 
 def volumes(plans: Sequence[PodPlan]) -> list[dict[str, Any]]:
@@ -94,6 +104,7 @@ def _file_items(plans: Sequence[PodPlan]) -> list[dict[str, Any]]:
     for plan in plans:
         for name in plan.files:
             items[f"{plan.binding}/{name}"] = names.file_annotation(plan.binding, name)
+    items |= {file: names.shared_annotation(file) for file in shared_files(plans)}
     return [
         {"path": path, "fieldRef": {"apiVersion": "v1", "fieldPath": f"metadata.annotations['{key}']"}}
         for path, key in items.items()
@@ -124,7 +135,7 @@ def container_mounts(plans: Sequence[PodPlan]) -> list[dict[str, Any]]:
     ``plans`` are those of its own bindings, and a volume holds the files of one: a container sees no other's.
     """
     mounts = [_token_mount(plan) for plan in plans if plan.frozen.delivery in ("SDK", "TokenOnly")]
-    if any(plan.files for plan in plans):
+    if any(plan.shows_files for plan in plans):
         mounts.append(dict(_FILES_MOUNT))
     mounts += [{**_credentials_mount(plan), "readOnly": True} for plan in plans if plan.frozen.admission]
     # One at most: two bindings with such an endpoint also dispute its variables.

@@ -90,6 +90,11 @@ def file_annotation(binding: str, name: str) -> str:
     return f"{FILES_PREFIX}{binding}.{name}"
 
 
+def shared_annotation(file: str) -> str:
+    """The annotation of a public file that all bindings of a pod have together; no binding's has such a name."""
+    return FILES_PREFIX + file.replace(".", "-")
+
+
 def is_our_volume(name: str) -> bool:
     """Whether a pod's volume name is reserved to Apostille."""
     return holds_identity(name) or name == FILES_VOLUME

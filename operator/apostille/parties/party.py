@@ -53,7 +53,7 @@ class BindingView:
 
     ``created`` is RFC 3339 in UTC, for the order of age; ``uids`` are those of the service accounts by name, complete
     where the trust pins instances (`Party.pins_instances`), empty elsewhere. ``endpoint`` is the type of endpoint that
-    the sidecar is to have, or empty.
+    the sidecar is to have, or empty; ``profile`` the name by which the SDK is to find this identity, or empty.
     """
 
     namespace: str
@@ -63,6 +63,7 @@ class BindingView:
     created: str = ""
     uids: Mapping[str, str] = field(default_factory=dict)
     endpoint: str = ""
+    profile: str = ""
 
     @property
     def key(self) -> str:
@@ -77,11 +78,28 @@ class BindingView:
 
 @dataclass(frozen=True, slots=True)
 class Paths:
-    """Where a container finds a binding's files: the assertion, the folders of credential files and of public files."""
+    """Where a container finds a binding's files: the assertion, the folders of credential files and of public files.
+
+    ``shared`` is the folder of public files that all bindings of a pod have together.
+    """
 
     token: str
     credentials: str
     files: str
+    shared: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A binding's part of a configuration file that all bindings of a pod share; ``name`` is the part's in the file.
+
+    ``chosen_by`` are variables by which an application says which part it means.
+    """
+
+    file: str
+    name: str
+    text: str
+    chosen_by: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,11 +107,13 @@ class Delivered:
     """What a container gets: environment, and public files (name → text) under Apostille's files directory.
 
     ``files`` follow the binding in running pods; ``fixed`` are those that say where an assertion goes, and do not.
+    ``section`` is there where the binding asks for a profile and the vendor's SDK has such a thing.
     """
 
     environment: Mapping[str, str]
     files: Mapping[str, str] = field(default_factory=dict)
     fixed: Mapping[str, str] = field(default_factory=dict)
+    section: Section | None = None
 
 
 @dataclass(frozen=True, slots=True)
