@@ -9,6 +9,7 @@ from typing import Any
 
 import yaml
 
+from apostille.model.names import DOCS
 from apostille.telemetry.metrics import LABELS, Metric, catalogue
 from apostille_generate.markdown import NOTE, code, table
 
@@ -75,7 +76,7 @@ def _alerts(alerts: list[dict[str, Any]]) -> str:
             code(alert["alert"]),
             alert["labels"]["severity"],
             code(alert["expr"]) + (f" for {alert['for']}" if "for" in alert else ""),
-            alert["annotations"]["description"],
+            alert["annotations"]["description"] + _runbook(alert["annotations"].get("runbook_url", "")),
         )
         for alert in alerts
     ]
@@ -83,6 +84,12 @@ def _alerts(alerts: list[dict[str, Any]]) -> str:
         f"{NOTE}# Alerts\n\nMade by the chart with `prometheusRule.enabled`; `prometheusRule.disabled` leaves some "
         "out.\n\n" + table(("Alert", "Severity", "When", "What it means and what to do"), rows)
     )
+
+
+def _runbook(url: str) -> str:
+    """The page that an alert links to, or the index where its labels say which."""
+    page = url.removeprefix(f"{DOCS}/")
+    return f" [Runbook](../{'reasons/README' if '{{' in page else page}.md)." if url else ""
 
 
 def _panels() -> tuple[_Panel, ...]:

@@ -232,7 +232,8 @@ def test_two_bindings_may_not_set_one_variable_differently() -> None:
     assert found.denial == (
         "spec.containers[0].env: WorkloadBindings other and s3 both set AWS_WEB_IDENTITY_TOKEN_FILE, "
         "AWS_ROLE_SESSION_NAME in container app; give each its own containers (spec.delivery.containers.include), "
-        "or leave the variables of one out (spec.delivery.environment: Omit)"
+        "or a name by which the application chooses (spec.delivery.profile), or leave the variables of one out "
+        "(spec.delivery.environment: Omit)"
     )
     beside = plan(binding("other", delivery={"environment": "Omit"}))
     both = injected(pod(), SDK, beside)["spec"]["containers"][0]

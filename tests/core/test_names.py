@@ -58,7 +58,7 @@ FROZEN = {
 }
 REASONS = """
 Accepted RuleViolated Invalid TrustNotFound TrustNotAccepted Discovered DiscoveryFailed Rendered NotManaged
-RenderFailed Audit Warn Enforce Activating ForeignUsers TokenRequestsObserved TokenRequestsNotObserved
+RenderPending RenderFailed Audit Warn Enforce Activating ForeignUsers TokenRequestsObserved TokenRequestsNotObserved
 ShardsExhausted Ready CutOffShared NotYet Suspended Expired
 AdmissionUnreachable PodsMissing Reconciling Stable Stalled
 """

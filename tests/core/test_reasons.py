@@ -1,16 +1,25 @@
-"""Every reason of a condition: produced by something, where the table says, with a message that helps."""
+"""Every reason of a condition: produced by something, where the table says, with a message that helps.
+
+The conditions of all scenes are written down in ``golden/reasons.yaml``, where ``hack/generate`` takes from what the
+pages of ``docs/reasons`` show. After an intended change: ``APOSTILLE_UPDATE_GOLDEN=1 hack/python -m pytest
+tests/core/test_reasons.py``, then ``make generate``.
+"""
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from apostille.core.access import access
 from apostille.core.desired import InForce, desired
-from apostille.core.status import TrustFacts, binding_status, invalid_status, trust_status
+from apostille.core.status import TrustFacts, binding_status, event, invalid_status, trust_status
 from apostille.kinds.decode import Unreadable
 from apostille.kinds.status import PodCounts, to_json
 from apostille.model.conditions import EXPLAINED, Reason, find
@@ -65,6 +74,7 @@ SCENES: dict[str, Callable[[], Json]] = {
     ),
     "a trust without an issuer": lambda: of_trust(facts=NOT_DISCOVERED),
     "a trust that somebody else configures": lambda: of_trust(configuration={"mode": "None"}),
+    "a trust whose pinned service accounts are being listed": lambda: of_trust(facts={"access": None}),
     "a trust that IAM cannot hold": lambda: of_trust(
         (binding(subject={"serviceAccountNames": MANY}),), allow=[allow(accounts=MANY)]
     ),
@@ -112,6 +122,7 @@ ANSWERS = {
     "an unreadable trust": (False, "Invalid"),
     "a trust without an issuer": (False, "DiscoveryFailed"),
     "a trust that somebody else configures": (True, "Ready"),
+    "a trust whose pinned service accounts are being listed": (False, "RenderPending"),
     "a trust that IAM cannot hold": (False, "RenderFailed"),
     "a trust that warns": (True, "Ready"),
     "an enforced trust": (True, "Ready"),
@@ -144,8 +155,9 @@ ANSWERS = {
     "a binding of an expired trust": (False, "Expired"),
     "a binding with pods that are older": (True, "PodsMissing"),
 }
+WRITTEN = Path(__file__).parent / "golden" / "reasons.yaml"
 STALLED = {"RuleViolated", "Invalid", "RenderFailed", "TrustNotAccepted", "ShardsExhausted"}
-RECONCILING = {"Activating", "AdmissionUnreachable", "TrustNotFound", "DiscoveryFailed"}
+RECONCILING = {"Activating", "AdmissionUnreachable", "TrustNotFound", "DiscoveryFailed", "RenderPending"}
 
 
 def seen(status: Json) -> Iterator[tuple[str, str, str]]:
@@ -174,11 +186,30 @@ def test_every_reason_is_reachable_where_the_table_says_and_nowhere_else() -> No
     assert said == written
 
 
+def test_what_the_pages_show_is_what_the_scenes_give() -> None:
+    given = {}
+    for scene, made in SCENES.items():
+        (word, *_) = re.findall("trust|binding", scene)
+        kind = {"trust": TRUST_KIND, "binding": BINDING_KIND}[word]
+        given[scene] = {"kind": kind, "conditions": made()["conditions"]}
+    if os.environ.get("APOSTILLE_UPDATE_GOLDEN") == "1":
+        WRITTEN.parent.mkdir(exist_ok=True)
+        WRITTEN.write_text(yaml.safe_dump(given, sort_keys=False, width=120, allow_unicode=True))
+    assert yaml.safe_load(WRITTEN.read_text()) == given
+
+
 def test_every_reason_is_explained() -> None:
     assert set(EXPLAINED) == set(Reason)
     for explained in EXPLAINED.values():
         assert explained.meaning.endswith(".")
         assert explained.remedy.endswith(".")
+
+
+def test_a_warning_links_to_its_page_however_long_it_is() -> None:
+    kind, note = event({"status": "False", "reason": "RuleViolated", "message": "x" * 5000})
+    assert (kind, len(note)) == ("Warning", 1024)
+    assert note.endswith("x [https://apostille.dev/docs/reasons/RuleViolated]")
+    assert event({"status": "True", "reason": "Ready", "message": "as declared"}) == ("Normal", "as declared")
 
 
 def test_a_spared_trust_names_the_namespaces_and_their_pods() -> None:

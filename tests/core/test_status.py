@@ -66,7 +66,7 @@ def test_a_trust_as_declared() -> None:
     [
         ({}, {"issuer": None, "access": None, "issuer_error": "no route"}, ("False", "DiscoveryFailed")),
         ({}, {"access_error": "forbidden"}, ("False", "RenderFailed")),
-        ({}, {"access": None}, ("False", "RenderFailed")),
+        ({}, {"access": None}, ("False", "RenderPending")),
         ({"configuration": {"mode": "None"}}, {"access": None}, ("True", "Ready")),
         ({"suspended": True}, {}, ("False", "Suspended")),
         ({}, {"in_force": InForce()}, ("False", "AdmissionUnreachable")),

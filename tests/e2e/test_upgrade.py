@@ -17,9 +17,8 @@ from apostille_testbed.processes import Process
 from e2e.replicated import Load, Replicated, load, terminate
 from e2e.world import until
 
-# Processes of 0.1.0 close kept connections as they end, so that one call in some thousands meets the close (EOF). That
-# release cannot be mended; the way with Helm, with a real Service between, is walked in tests/node/test_release.py.
-pytestmark = [pytest.mark.e2e, pytest.mark.soak, pytest.mark.timeout(300)]
+# The way with Helm, with a real Service between, is walked in tests/node/test_release.py.
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
 BEFORE = ROOT / "tests" / "releases" / "0.1.0"
 INHERITED = f"/api/v1/namespaces/{NAMESPACE}/secrets/apostille-admission-certificate"

@@ -14,6 +14,7 @@ import yaml
 from prometheus_client.metrics import MetricWrapperBase
 
 from apostille.model.conditions import Reason
+from apostille.model.names import DOCS
 from apostille.telemetry import metrics
 from apostille.telemetry.metrics import LABELS, catalogue
 
@@ -73,7 +74,7 @@ def test_the_catalogue_has_every_collector_and_every_label_a_meaning() -> None:
 def test_an_alert_asks_for_what_there_is_and_says_what_to_do(alert: dict[str, Any]) -> None:
     assert wrong(alert["expr"]) == []
     assert alert["labels"]["severity"] in ("critical", "warning", "info")
-    assert alert["annotations"].keys() == {"summary", "description"}
+    assert {"summary", "description"} <= alert["annotations"].keys() <= {"summary", "description", "runbook_url"}
     used = set(re.findall(r"\$labels\.(\w+)", str(alert["annotations"])))
     kept = {label for labels in re.findall(r"\bby \(([^)]*)\)", alert["expr"]) for label in re.findall(r"\w+", labels)}
     assert used <= kept
@@ -100,6 +101,15 @@ def test_every_metric_is_on_the_dashboard() -> None:
 )
 def test_the_judge_sees_a_slip(expression: str, said: list[str]) -> None:
     assert wrong(expression) == said
+
+
+def test_a_runbook_is_a_page_that_there_is() -> None:
+    links = [alert["annotations"]["runbook_url"] for alert in ALERTS if "runbook_url" in alert["annotations"]]
+    assert links
+    for reason in Reason:
+        for link in links:
+            page = link.replace("{{ $labels.reason }}", reason).removeprefix(DOCS)
+            assert (ROOT / "docs" / f"{page.lstrip('/')}.md").exists(), link
 
 
 def test_the_alert_on_objects_leaves_out_reasons_that_there_are() -> None:

@@ -20,6 +20,7 @@ from apostille.kube.client import SECRETS, Client
 from apostille.kube.reflector import Key, Reflector
 from apostille.model.names import SERVE_ANNOTATION, SERVING_SECRET
 from apostille.telemetry import metrics
+from apostille.telemetry.logging import about
 
 log = logging.getLogger(__name__)
 
@@ -144,7 +145,10 @@ class Secret(Source):
             self._serving.take(leaf, private)
             self._taken.set()
         except (binascii.Error, ValueError) as error:
-            log.warning("certificate not taken", extra={"secret": SERVING_SECRET, "reason": str(error)})
+            log.warning(
+                "certificate not taken",
+                extra={**about(SECRETS.kind, SERVING_SECRET, self.namespace), "reason": str(error)},
+            )
 
 
 def _load(context: ssl.SSLContext, pem: str) -> None:

@@ -17,6 +17,7 @@ from apostille.core.observed import MOST, TokenRequest
 from apostille.kube.client import CONFIG_MAPS, ApiError, Client
 from apostille.model.identity import ServiceAccount
 from apostille.model.names import OBSERVED
+from apostille.telemetry.logging import about
 
 log = logging.getLogger(__name__)
 
@@ -61,7 +62,8 @@ class Observe:
                     {"data": {note.key: note.written() for note in batch}},
                 )
             except ApiError as error:
-                log.warning("token requests not noted", extra={"reason": str(error), "requests": len(batch)})
+                named = about(CONFIG_MAPS.kind, OBSERVED, self._declared.own_namespace)
+                log.warning("token requests not noted", extra={**named, "reason": str(error), "requests": len(batch)})
                 self._some.set()
                 continue
             self._pending -= batch

@@ -29,6 +29,7 @@ from apostille.rules.addresses import AddressPolicy
 from apostille.rules.modes import Modes
 from apostille.telemetry import metrics
 from apostille.telemetry.health import listen
+from apostille.telemetry.logging import about
 
 log = logging.getLogger(__name__)
 
@@ -91,6 +92,7 @@ class Server:
         handler = self._handlers[name]
 
         async def handle(http: web.Request) -> web.Response:
+            request: Mapping[str, Any] = {}
             started, deadline = time.perf_counter(), time.monotonic() + patience(http.query.get("timeout", ""))
             result = "error"
             try:
@@ -109,10 +111,10 @@ class Server:
                 return web.Response(status=413, text=f"a review of more than {MAX_BODY} bytes is not read")
             except ApiError as error:
                 # Not an answer: the webhook's failurePolicy decides, and the API server tells the user this text.
-                log.warning("review not answered", extra={"webhook": name, "reason": str(error)})
+                log.warning("review not answered", extra={"webhook": name, **_about(request), "reason": str(error)})
                 return web.Response(status=503, text=f"Apostille cannot read its declarations: {error}")
             except Exception:
-                log.exception("review failed", extra={"webhook": name})
+                log.exception("review failed", extra={"webhook": name, **_about(request)})
                 return web.Response(status=500, text="Apostille failed on this object; its log says why")
             finally:
                 metrics.ADMISSION_REQUESTS.labels(name, result).inc()
@@ -155,16 +157,21 @@ def _json(reply: dict[str, Any]) -> web.Response:
     return web.Response(body=msgspec.json.encode(reply), content_type="application/json")
 
 
+def _about(request: Mapping[str, Any]) -> dict[str, dict[str, str]]:
+    metadata = (request.get("object") or {}).get("metadata") or {}
+    name = request.get("name") or metadata.get("name") or metadata.get("generateName") or ""
+    kind = (request.get("kind") or {}).get("kind", "")
+    return about(kind, name, request.get("namespace", ""), metadata.get("uid", ""))
+
+
 def _log(webhook: str, request: Mapping[str, Any], response: Mapping[str, Any]) -> None:
     """One line per decision, joinable with the API server's audit log by the request's uid."""
     log.info(
         "decided",
         extra={
             "webhook": webhook,
-            "uid": request["uid"],
-            "namespace": request.get("namespace", ""),
-            "object": request.get("name")
-            or ((request.get("object") or {}).get("metadata") or {}).get("generateName", ""),
+            "review": request["uid"],
+            **_about(request),
             "operation": request.get("operation", ""),
             "allowed": response["allowed"],
             "patched": "patch" in response,

@@ -33,6 +33,7 @@ from apostille.kube.client import SECRETS, ApiError, Client
 from apostille.kube.reflector import Key, Reflector
 from apostille.model.names import SERVE_ANNOTATION, SERVING_SECRET
 from apostille.telemetry import metrics
+from apostille.telemetry.logging import about
 
 log = logging.getLogger(__name__)
 
@@ -71,6 +72,7 @@ class Certificates:
         self._settings, self._spread = settings, spread
         self._path = SECRETS.path(SERVING_SECRET, namespace=own_namespace)
         self._namespace = own_namespace
+        self._about = about(SECRETS.kind, SERVING_SECRET, own_namespace)
         self._renewal = Renewal(settings.lifetime, settings.lifetime / 3)
         self._own: Raw | None = None
         self._calm: tuple[object, float] = (None, 0.0)
@@ -136,10 +138,10 @@ class Certificates:
         try:
             await self._write(secret, kept, decision, offered, owner)
         except ApiError as error:
-            log.warning("certificate not written", extra={"step": decision.step, "reason": str(error)})
+            log.warning("certificate not written", extra={**self._about, "step": decision.step, "reason": str(error)})
             return error.retry_after or RETRY
         metrics.CERTIFICATE_STEPS.labels(decision.step).inc()
-        log.info("certificate", extra={"step": decision.step, "authorities": len(decision.trusted)})
+        log.info("certificate", extra={**self._about, "step": decision.step, "authorities": len(decision.trusted)})
         self._replicas.hurry()
         return 0.0
 
@@ -286,7 +288,7 @@ class Certificates:
     def _tell(self, problem: str) -> None:
         if problem != self._problem:
             self._problem = problem
-            log.warning("certificate not usable", extra={"reason": problem})
+            log.warning("certificate not usable", extra={**self._about, "reason": problem})
 
 
 _KEPT = ("name", "namespace", "resourceVersion", "annotations", "creationTimestamp")

@@ -13,6 +13,7 @@ from apostille.controller.state import State
 from apostille.kube.client import BINDINGS, TRUSTS, ApiError, Client
 from apostille.kube.connection import Connection
 from apostille.model.names import BINDING_PLURAL, TRUST_PLURAL
+from apostille.telemetry.logging import about
 
 log = logging.getLogger(__name__)
 
@@ -142,7 +143,9 @@ class Declared:
                 return False
         except Exception:
             # One object that nobody foresaw must not stand in the way of all others.
-            log.exception("object not understood", extra={"plural": plural, "object": metadata["name"]})
+            kind = (TRUSTS if plural == TRUST_PLURAL else BINDINGS).kind
+            named = about(kind, metadata["name"], metadata.get("namespace", ""), str(metadata.get("uid", "")))
+            log.exception("object not understood", extra={**named})
             return False
         self._changed(plural, metadata.get("namespace", ""), metadata["name"])
         return True

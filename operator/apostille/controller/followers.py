@@ -12,6 +12,7 @@ from apostille.core.pods import PodFacts, follow
 from apostille.core.resolve import ResolvedBinding
 from apostille.kube.client import PODS, ApiError, Client
 from apostille.model.identity import ServiceAccount
+from apostille.telemetry.logging import about
 
 log = logging.getLogger(__name__)
 
@@ -50,10 +51,11 @@ class Followers:
     async def _patch(self, pod: PodFacts, annotations: dict[str, str | None]) -> None:
         async with self._limit:
             try:
-                await self._client.merge(
+                written = await self._client.merge(
                     PODS.path(pod.name, namespace=pod.namespace), {"metadata": {"annotations": annotations}}
                 )
-                log.info("pod follows", extra={"namespace": pod.namespace, "pod": pod.name})
+                uid = written["metadata"].get("uid", "")
+                log.info("pod follows", extra={**about(PODS.kind, pod.name, pod.namespace, uid)})
             except ApiError as error:
                 if error.code != 404:
                     raise

@@ -9,6 +9,7 @@ from typing import Any
 
 from apostille.kube.client import BY_KIND, Client, Resource
 from apostille.kube.reflector import Key, Reflector
+from apostille.telemetry.logging import about
 
 log = logging.getLogger(__name__)
 
@@ -94,7 +95,9 @@ class Generated:
         if not covers(written, document):
             written = _slim(await self._client.merge(path, replacement(written, document)))
         if not covers(written, document):
-            log.warning("object is not as it was written", extra={"kind": identity[0], "object": identity[1]})
+            uid = written["metadata"].get("uid", "")
+            named = about(*identity, self._namespace(identity[0]), uid)
+            log.warning("object is not as it was written", extra={**named})
             self._given_up[identity] = _state(written, document)
         else:
             self._given_up.pop(identity, None)

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Awaitable, Callable, Hashable
+from collections.abc import Awaitable, Callable, Hashable, Mapping
 from typing import Generic, TypeVar
 
 from apostille.kube.client import ApiError
@@ -21,10 +21,19 @@ FIRST_BACKOFF, MAX_BACKOFF = 0.2, 30.0
 
 
 class Queue(Generic[K]):
-    """``work(key)`` returns seconds until the key is due again, or None. An exception brings it back with back-off."""
+    """``work(key)`` returns seconds until the key is due again, or None. An exception brings it back with back-off.
 
-    def __init__(self, work: Callable[[K], Awaitable[float | None]], *, workers: int = 4) -> None:
-        self._work, self._workers = work, workers
+    ``named(key)`` are the fields of a log line that say which object a key stands for.
+    """
+
+    def __init__(
+        self,
+        work: Callable[[K], Awaitable[float | None]],
+        *,
+        workers: int = 4,
+        named: Callable[[K], Mapping[str, object]] = lambda key: {},
+    ) -> None:
+        self._work, self._workers, self._named = work, workers, named
         self._ready: asyncio.Queue[K] = asyncio.Queue()
         self._waiting: set[K] = set()
         self._active: set[K] = set()
@@ -98,7 +107,12 @@ class Queue(Generic[K]):
         metrics.RECONCILES.labels(kind, "retried").inc()
         log.warning(
             "will be tried again",
-            extra={"key": str(key), "seconds": round(wait, 1), "reason": f"{type(error).__name__}: {error}"},
+            extra={
+                "task": kind,
+                **self._named(key),
+                "seconds": round(wait, 1),
+                "reason": f"{type(error).__name__}: {error}",
+            },
             # What the API server refuses is known; anything else is our mistake and needs its place.
             exc_info=None if isinstance(error, ApiError | LeaseLost) else error,
         )

@@ -16,6 +16,7 @@ from apostille.kube.client import PODS, ApiError, Client
 from apostille.kube.recorder import Recorder
 from apostille.model.names import API_VERSION, BINDING_KIND
 from apostille.telemetry import metrics
+from apostille.telemetry.logging import about
 
 log = logging.getLogger(__name__)
 
@@ -86,7 +87,7 @@ class Repairs:
     async def _evict(self, pod: Mapping[str, Any], resolved: ResolvedBinding) -> str:
         """What stands against it; empty when it goes."""
         binding, name = resolved.binding, pod["metadata"]["name"]
-        about = {
+        reference = {
             "apiVersion": API_VERSION, "kind": BINDING_KIND, "name": binding.name, "namespace": binding.namespace,
             "uid": binding.uid,
         }  # fmt: skip
@@ -105,15 +106,16 @@ class Repairs:
             else:
                 raise
             metrics.EVICTIONS.labels(result).inc()
-            await self._recorder.record(about, "Warning", f"Repair{result.capitalize()}", problem)
+            await self._recorder.record(reference, "Warning", f"Repair{result.capitalize()}", problem)
             return problem
         _, of = repair.owner(pod)
         metrics.EVICTIONS.labels("evicted").inc()
-        log.info("pod evicted", extra={"namespace": binding.namespace, "pod": name, "binding": binding.name})
+        uid = pod["metadata"]["uid"]
+        log.info("pod evicted", extra={**about(PODS.kind, name, binding.namespace, uid), "binding": binding.name})
         said = f"pod {name} lacks the current plan of WorkloadBinding {binding.name}: evicted, {of} makes another"
-        await self._recorder.record(about, "Normal", "PodRecreated", said)
+        await self._recorder.record(reference, "Normal", "PodRecreated", said)
         own = {"apiVersion": "v1", "kind": "Pod", "name": name, "namespace": binding.namespace}
-        await self._recorder.record({**own, "uid": pod["metadata"]["uid"]}, "Normal", "PodRecreated", said)
+        await self._recorder.record({**own, "uid": uid}, "Normal", "PodRecreated", said)
         return ""
 
     def _say(self, key: Key, report: RepairStatus | None) -> None:

@@ -40,6 +40,7 @@ from apostille.kube.client import (
     NAMESPACES,
     PERSISTENT_VOLUMES,
     PODS,
+    SERVICE_ACCOUNTS,
     TRUSTS,
     Client,
 )
@@ -49,8 +50,16 @@ from apostille.kube.lease import Lease, LeaseLost
 from apostille.kube.recorder import Recorder
 from apostille.kube.reflector import Key, Reflector
 from apostille.model.identity import ServiceAccount
-from apostille.model.names import ACCESS_PREFIX, AUDIENCES, CONTROLLER_LEASE, OBSERVED_LABEL, TRUST_PLURAL
+from apostille.model.names import (
+    ACCESS_PREFIX,
+    AUDIENCES,
+    BINDING_PLURAL,
+    CONTROLLER_LEASE,
+    OBSERVED_LABEL,
+    TRUST_PLURAL,
+)
 from apostille.telemetry import health, metrics
+from apostille.telemetry.logging import about
 
 log = logging.getLogger(__name__)
 
@@ -140,10 +149,10 @@ class Controller:
             lambda key: self._status_queue.add(("binding", *key)),
         )
         self._cluster_queue: Queue[str] = Queue(self._reconcile_cluster, workers=1)
-        self._pod_queue: Queue[Task] = Queue(self._reconcile_pods)
-        self._status_queue: Queue[Task] = Queue(self._reconcile_status, workers=8)
+        self._pod_queue: Queue[Task] = Queue(self._reconcile_pods, named=self._named)
+        self._status_queue: Queue[Task] = Queue(self._reconcile_status, workers=8, named=self._named)
         # By one worker: evictions are one after the other, whatever wants them.
-        self._repair_queue: Queue[Task] = Queue(self._reconcile_repair, workers=1)
+        self._repair_queue: Queue[Task] = Queue(self._reconcile_repair, workers=1, named=self._named)
         self._judged = self.state.view()
         self._installed = True
         self._working = False
@@ -262,6 +271,15 @@ class Controller:
             return None
         self._repair_queue.add_later(("repair", *key), PAUSE)
         return self._repairs.report(key)
+
+    def _named(self, task: Task) -> dict[str, dict[str, str]]:
+        kind, namespace, name = task
+        if kind == "pods":
+            return about(SERVICE_ACCOUNTS.kind, name, namespace)
+        of_trust = kind == "trust"
+        known = self.state.known(TRUST_PLURAL if of_trust else BINDING_PLURAL, namespace, name)
+        uid = known.uid if known is not None else ""
+        return about((TRUSTS if of_trust else BINDINGS).kind, name, namespace, uid)
 
     # Events to keys.
 

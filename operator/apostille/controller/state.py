@@ -27,6 +27,7 @@ from apostille.model.names import BINDING_KIND, SYSTEM_NAMESPACES, TRUST_KIND, T
 from apostille.rules import checks
 from apostille.rules.addresses import AddressPolicy
 from apostille.rules.modes import Modes
+from apostille.telemetry.logging import about
 
 log = logging.getLogger(__name__)
 
@@ -253,7 +254,9 @@ class State:
         for record in tombstones(records):
             known = self.records.get(record.audience)
             if known is None or known.ended is None:
-                log.info("audience stays protected", extra={"audience": record.audience, "trust": record.trust})
+                log.info(
+                    "audience stays protected", extra={**about(TRUST_KIND, record.trust), "audience": record.audience}
+                )
         if records != self.records:
             self.records = records
             self._settled += 1

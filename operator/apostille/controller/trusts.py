@@ -70,7 +70,7 @@ class TrustReconciler:
             needed = pinned(resolved.trust, bindings)
             uids = self._instances.uids(needed) if needed else {}
             if uids is None:
-                return None, "the service accounts whose instances the trust pins are not known yet"
+                return None, ""  # they are being listed; everybody who asked is told when they are there
             return access(resolved.trust, bindings, self._state.issuer, uids), ""
         except ValueError as error:
             return None, str(error)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from apostille.core.status import event
 from apostille.kinds.decode import Unreadable
 from apostille.kinds.federation_trust import FederationTrust
 from apostille.kinds.status import Status, to_json
@@ -74,9 +75,9 @@ class StatusWriter:
         self._last[path] = _Written(about.uid, int(raw["metadata"]["resourceVersion"]), raw.get("status") or {})
         old = find(before.get("conditions") or [], "Ready")
         if (old.get("status"), old.get("reason")) != (ready["status"], ready["reason"]):
-            kind_of = "Normal" if ready["status"] == "True" or ready["reason"] == "Activating" else "Warning"
+            type_of, note = event(ready)
             reference = {"apiVersion": API_VERSION, "kind": kind, "uid": about.uid, **metadata}
-            await self._recorder.record(reference, kind_of, ready["reason"], ready["message"])
+            await self._recorder.record(reference, type_of, ready["reason"], note)
 
     def differs(self, path: str, raw: dict[str, Any]) -> bool:
         """Whether somebody else has changed a status since it was written; it is then to be written again."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -32,14 +32,18 @@ from apostille.kinds.workload_binding import WorkloadBinding
 from apostille.model.conditions import Condition, Reason, stamped
 from apostille.model.finding import Finding, refusals, warnings
 from apostille.model.identity import Issuer
-from apostille.model.names import ACCESS_PREFIX, TRUST_KIND
+from apostille.model.names import ACCESS_PREFIX, DOCS, TRUST_KIND
 
 _MOST_LIMITS = 32  # as the schema of the status takes
+_MOST_NOTE = 1024  # characters (events.k8s.io/v1, note)
 
 
 @dataclass(frozen=True, slots=True)
 class TrustFacts:
-    """What was found out about one trust. ``issuer_error`` is a sentence, empty when the issuer is known."""
+    """What was found out about one trust. ``issuer_error`` is a sentence, empty when the issuer is known.
+
+    ``access`` is None where it failed (``access_error``), the trust is refused, or something it needs is not known yet.
+    """
 
     bindings: Sequence[ResolvedBinding]
     issuer: Issuer | None
@@ -100,9 +104,15 @@ def _configured(resolved: ResolvedTrust, facts: TrustFacts) -> Condition:
         return Condition("Configured", "True", Reason.NOT_MANAGED, "the relying party is configured by somebody else")
     if facts.access_error:
         return Condition("Configured", "False", Reason.RENDER_FAILED, facts.access_error)
+    if not resolved.accepted:
+        return Condition(
+            "Configured", "False", Reason.RENDER_FAILED, "nothing can be rendered for a trust that is refused"
+        )
     if facts.access is None:
-        why = "before the issuer is known" if resolved.accepted else "for a trust that is refused"
-        return Condition("Configured", "False", Reason.RENDER_FAILED, f"nothing can be rendered {why}")
+        unknown = "issuer is" if facts.issuer is None else "service accounts whose instances the trust pins are"
+        return Condition(
+            "Configured", "False", Reason.RENDER_PENDING, f"nothing can be rendered before the {unknown} known"
+        )
     if facts.access.findings:
         return Condition("Configured", "False", Reason.RENDER_FAILED, _sentence(facts.access.findings))
     many = len(facts.access.files)
@@ -332,7 +342,13 @@ def _accepted(findings: Sequence[Finding]) -> Condition:
 
 
 # The rest goes on by itself, or is as somebody wanted it.
-_RECONCILING = (Reason.ACTIVATING, Reason.ADMISSION_UNREACHABLE, Reason.TRUST_NOT_FOUND, Reason.DISCOVERY_FAILED)
+_RECONCILING = (
+    Reason.ACTIVATING,
+    Reason.ADMISSION_UNREACHABLE,
+    Reason.TRUST_NOT_FOUND,
+    Reason.DISCOVERY_FAILED,
+    Reason.RENDER_PENDING,
+)
 # Nothing changes before somebody changes the declaration.
 _STALLED = (
     Reason.INVALID,
@@ -359,6 +375,14 @@ def _written(
 
 def _abnormal(kind: str, reason: Reason, ready: Condition, holds: bool) -> Condition:
     return Condition(kind, "True", reason, ready.message) if holds else Condition(kind, "False", Reason.STABLE, "")
+
+
+def event(ready: Mapping[str, Any]) -> tuple[Literal["Normal", "Warning"], str]:
+    """Type and note of the Event that tells of a written condition Ready; a warning links to its reason's page."""
+    if ready["status"] == "True" or ready["reason"] == Reason.ACTIVATING:
+        return "Normal", ready["message"]
+    link = f" [{DOCS}/reasons/{ready['reason']}]"
+    return "Warning", ready["message"][: _MOST_NOTE - len(link)] + link
 
 
 def invalid_status(about: Unreadable, now: datetime) -> FederationTrustStatus | WorkloadBindingStatus:

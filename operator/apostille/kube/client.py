@@ -36,10 +36,11 @@ class ApiError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Resource:
-    """A resource's place in the API, such as ``Resource("apps/v1", "deployments")``."""
+    """A resource's place in the API, such as ``Resource("apps/v1", "deployments", "Deployment")``."""
 
     api_version: str
     plural: str
+    kind: str
 
     def path(self, name: str = "", *, namespace: str = "", subresource: str = "") -> str:
         """The URL path of a collection or an object."""
@@ -51,32 +52,36 @@ class Resource:
         return "/".join(part for part in (*parts, name, subresource) if part)
 
 
-TRUSTS = Resource(names.API_VERSION, names.TRUST_PLURAL)
-BINDINGS = Resource(names.API_VERSION, names.BINDING_PLURAL)
-PODS = Resource("v1", "pods")
-NAMESPACES = Resource("v1", "namespaces")
-CONFIG_MAPS = Resource("v1", "configmaps")
-SECRETS = Resource("v1", "secrets")
-SERVICE_ACCOUNTS = Resource("v1", "serviceaccounts")
-CLUSTER_ROLES = Resource("rbac.authorization.k8s.io/v1", "clusterroles")
-CSI_DRIVERS = Resource("storage.k8s.io/v1", "csidrivers")
-PERSISTENT_VOLUMES = Resource("v1", "persistentvolumes")
-DEPLOYMENTS = Resource("apps/v1", "deployments")
-LEASES = Resource("coordination.k8s.io/v1", "leases")
-EVENTS = Resource("events.k8s.io/v1", "events")
-CORE_EVENTS = Resource("v1", "events")
-MUTATING = Resource("admissionregistration.k8s.io/v1", "mutatingwebhookconfigurations")
-VALIDATING = Resource("admissionregistration.k8s.io/v1", "validatingwebhookconfigurations")
-POLICIES = Resource("admissionregistration.k8s.io/v1", "validatingadmissionpolicies")
-POLICY_BINDINGS = Resource("admissionregistration.k8s.io/v1", "validatingadmissionpolicybindings")
+TRUSTS = Resource(names.API_VERSION, names.TRUST_PLURAL, names.TRUST_KIND)
+BINDINGS = Resource(names.API_VERSION, names.BINDING_PLURAL, names.BINDING_KIND)
+PODS = Resource("v1", "pods", "Pod")
+NAMESPACES = Resource("v1", "namespaces", "Namespace")
+CONFIG_MAPS = Resource("v1", "configmaps", "ConfigMap")
+SECRETS = Resource("v1", "secrets", "Secret")
+SERVICE_ACCOUNTS = Resource("v1", "serviceaccounts", "ServiceAccount")
+CLUSTER_ROLES = Resource("rbac.authorization.k8s.io/v1", "clusterroles", "ClusterRole")
+CSI_DRIVERS = Resource("storage.k8s.io/v1", "csidrivers", "CSIDriver")
+PERSISTENT_VOLUMES = Resource("v1", "persistentvolumes", "PersistentVolume")
+DEPLOYMENTS = Resource("apps/v1", "deployments", "Deployment")
+LEASES = Resource("coordination.k8s.io/v1", "leases", "Lease")
+EVENTS = Resource("events.k8s.io/v1", "events", "Event")
+CORE_EVENTS = Resource("v1", "events", "Event")
+_ADMISSION = "admissionregistration.k8s.io/v1"
+MUTATING = Resource(_ADMISSION, "mutatingwebhookconfigurations", "MutatingWebhookConfiguration")
+VALIDATING = Resource(_ADMISSION, "validatingwebhookconfigurations", "ValidatingWebhookConfiguration")
+POLICIES = Resource(_ADMISSION, "validatingadmissionpolicies", "ValidatingAdmissionPolicy")
+POLICY_BINDINGS = Resource(_ADMISSION, "validatingadmissionpolicybindings", "ValidatingAdmissionPolicyBinding")
 
-BY_KIND = {
-    "ConfigMap": CONFIG_MAPS,
-    "MutatingWebhookConfiguration": MUTATING,
-    "ValidatingWebhookConfiguration": VALIDATING,
-    "ValidatingAdmissionPolicy": POLICIES,
-    "ValidatingAdmissionPolicyBinding": POLICY_BINDINGS,
-}
+BY_KIND = {one.kind: one for one in (CONFIG_MAPS, MUTATING, VALIDATING, POLICIES, POLICY_BINDINGS)}
+"""What the controller generates."""
+_COPIED = (TRUSTS, BINDINGS, PODS, NAMESPACES, SECRETS, SERVICE_ACCOUNTS, CSI_DRIVERS, PERSISTENT_VOLUMES)
+_KINDS = {one.plural: one.kind for one in (*BY_KIND.values(), *_COPIED)}
+
+
+def kind_at(path: str) -> str:
+    """The kind of a collection's objects; its plural where it is none of those above."""
+    plural = path.rpartition("/")[2]
+    return _KINDS.get(plural, plural)
 
 
 class Client:

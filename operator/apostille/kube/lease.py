@@ -9,6 +9,7 @@ import random
 from datetime import UTC, datetime
 
 from apostille.kube.client import LEASES, ApiError, Client, Object
+from apostille.telemetry.logging import about
 
 log = logging.getLogger(__name__)
 
@@ -29,6 +30,7 @@ class Lease:
 
     def __init__(self, client: Client, namespace: str, name: str, identity: str) -> None:
         self._client, self._namespace, self._name, self.identity = client, namespace, name, identity
+        self._about = about("Lease", name, namespace)
         self._observed: tuple[str, float] = ("", 0.0)
         self._until = 0.0
         self._problem = ""
@@ -53,10 +55,10 @@ class Lease:
         told = ""
         while not await self._try():
             if self._problem != told:
-                log.info("not leading", extra={"lease": self._name, "reason": self._problem})
+                log.info("not leading", extra={**self._about, "reason": self._problem})
                 told = self._problem
             await asyncio.sleep(RETRY * random.uniform(1.0, 1.2))  # noqa: S311 - jitter
-        log.info("leading", extra={"lease": self._name, "identity": self.identity})
+        log.info("leading", extra={**self._about, "identity": self.identity})
 
     async def hold(self) -> None:
         """Renews until cancelled. Raises LeaseLost."""
@@ -82,7 +84,7 @@ class Lease:
                     await self._client.replace(self._path, lease)
                     return
         except ApiError as error:
-            log.warning("lease not released", extra={"reason": str(error)})
+            log.warning("lease not released", extra={**self._about, "reason": str(error)})
 
     @property
     def _path(self) -> str:

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 
 from apostille.kube.client import EVENTS, ApiError, Client
 from apostille.telemetry import metrics
+from apostille.telemetry.logging import about
 
 log = logging.getLogger(__name__)
 
@@ -36,9 +37,9 @@ class Recorder:
         self._client, self._instance = client, instance
         self._said: dict[tuple[str, str, str], _Said] = {}
 
-    async def record(self, about: Mapping[str, str], kind: str, reason: str, note: str) -> None:
-        """``about`` is an object reference; ``kind`` is Normal or Warning. Cluster-scoped objects go to `default`."""
-        key, now = (about["uid"], reason, note), asyncio.get_running_loop().time()
+    async def record(self, regarding: Mapping[str, str], kind: str, reason: str, note: str) -> None:
+        """``regarding`` is an object reference, ``kind`` Normal or Warning. A cluster-scoped one's go to `default`."""
+        key, now = (regarding["uid"], reason, note), asyncio.get_running_loop().time()
         said = self._said.get(key)
         try:
             if said is not None and now - said.first < SAME_SECONDS:
@@ -50,16 +51,17 @@ class Recorder:
                     )
                 return
             self._forget(now)
-            namespace = about.get("namespace") or "default"
-            name = f"{about['name'][:40]}.{uuid.uuid4().hex[:16]}"
+            namespace = regarding.get("namespace") or "default"
+            name = f"{regarding['name'][:40]}.{uuid.uuid4().hex[:16]}"
             self._said[key] = _Said(EVENTS.path(name, namespace=namespace), now, now)
             await self._client.create(
-                EVENTS.path(namespace=namespace), self._event(name, namespace, about, kind, reason, note)
+                EVENTS.path(namespace=namespace), self._event(name, namespace, regarding, kind, reason, note)
             )
         except ApiError as error:
             self._said.pop(key, None)
             metrics.EVENTS_LOST.inc()
-            log.warning("event not written", extra={"object": dict(about), "reason": str(error)})
+            named = about(regarding["kind"], regarding["name"], regarding.get("namespace", ""), regarding["uid"])
+            log.warning("event not written", extra={**named, "reason": str(error)})
 
     def _forget(self, now: float) -> None:
         while self._said:
@@ -69,7 +71,7 @@ class Recorder:
             del self._said[key]
 
     def _event(
-        self, name: str, namespace: str, about: Mapping[str, str], kind: str, reason: str, note: str
+        self, name: str, namespace: str, regarding: Mapping[str, str], kind: str, reason: str, note: str
     ) -> dict[str, object]:
         return {
             "apiVersion": EVENTS.api_version,
@@ -80,7 +82,7 @@ class Recorder:
             "reason": reason,
             "note": note[:MAX_NOTE],
             "action": "Reconcile",
-            "regarding": dict(about),
+            "regarding": dict(regarding),
             "reportingController": "apostille.dev/controller",
             "reportingInstance": self._instance[:128],
         }

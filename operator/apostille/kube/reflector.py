@@ -8,7 +8,8 @@ import random
 from collections.abc import Callable, Iterator
 from typing import Any, Generic, TypeVar
 
-from apostille.kube.client import ApiError, Client
+from apostille.kube.client import ApiError, Client, kind_at
+from apostille.telemetry.logging import about
 
 T = TypeVar("T")
 Key = tuple[str, str]
@@ -124,7 +125,9 @@ class Reflector(Generic[T]):
             return self._decode(raw)
         except Exception:
             # One object that nobody foresaw must not cost the copy of all others.
-            log.exception("object not understood", extra={"path": self._path, "key": "/".join(_key(raw))})
+            namespace, name = _key(raw)
+            named = about(kind_at(self._path), name, namespace, str(raw["metadata"].get("uid", "")))
+            log.exception("object not understood", extra={**named})
             return None
 
     def _set(self, key: Key, value: T | None) -> None:

@@ -26,6 +26,7 @@ class Reason(StrEnum):
     # Configured
     RENDERED = "Rendered"
     NOT_MANAGED = "NotManaged"
+    RENDER_PENDING = "RenderPending"
     RENDER_FAILED = "RenderFailed"
     # Enforced
     AUDIT = "Audit"
@@ -106,6 +107,12 @@ EXPLAINED: Mapping[Reason, Explanation] = {
         (("Configured", "True"),),
         "spec.configuration.mode is None: somebody else configures the relying party.",
         "Nothing to do.",
+    ),
+    Reason.RENDER_PENDING: Explanation(
+        (("Configured", "False"), ("Ready", "False")),
+        "What the relying party must hold is not worked out yet: the issuer, or the service accounts whose instances "
+        "the trust pins, are still being read. The last good documents stay.",
+        "Wait a few seconds. If it lasts, see the controller's log: the API server does not answer it.",
     ),
     Reason.RENDER_FAILED: Explanation(
         (("Configured", "False"), ("Ready", "False")),

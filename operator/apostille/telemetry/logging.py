@@ -28,6 +28,12 @@ class JSONFormatter(logging.Formatter):
         return json.dumps(line, default=str)
 
 
+def about(kind: str, name: str, namespace: str = "", uid: str = "") -> dict[str, dict[str, str]]:
+    """The field by which a line says what object it speaks of, for ``extra``; what is not known is left out."""
+    known = {"kind": kind, "namespace": namespace, "name": name, "uid": uid}
+    return {"object": {key: value for key, value in known.items() if value}}
+
+
 def configure(level: str = "info") -> None:
     """Sends the root logger to standard error."""
     handler = logging.StreamHandler(sys.stderr)
