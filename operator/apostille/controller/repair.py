@@ -111,7 +111,8 @@ class Repairs:
         _, of = repair.owner(pod)
         metrics.EVICTIONS.labels("evicted").inc()
         uid = pod["metadata"]["uid"]
-        log.info("pod evicted", extra={**about(PODS.kind, name, binding.namespace, uid), "binding": binding.name})
+        why = f"it lacks the current plan of WorkloadBinding {binding.name}"
+        log.info("pod evicted", extra={**about(PODS.kind, name, binding.namespace, uid), "reason": why})
         said = f"pod {name} lacks the current plan of WorkloadBinding {binding.name}: evicted, {of} makes another"
         await self._recorder.record(reference, "Normal", "PodRecreated", said)
         own = {"apiVersion": "v1", "kind": "Pod", "name": name, "namespace": binding.namespace}
