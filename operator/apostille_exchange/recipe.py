@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 PROGRAM = "apostille-exchange"
+# Azure Arc's clients take a key from this directory and no other (azure-identity, azure_arc.py); containers see there
+# what the sidecar writes into the binding's own.
+ARC_DIRECTORY = "/var/opt/azcmagent/tokens"
 MAX_DOCUMENT_BYTES = 256 * 1024  # Kubernetes allows 256 KiB for all annotations of an object together
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from apostille.kinds.workload_binding import DeliverySpec
 from apostille.parties.party import Delivered, Exchange, Paths
-from apostille_exchange.recipe import Notify, Output, Serve
+from apostille_exchange.recipe import ARC_DIRECTORY, Notify, Output, Serve
 
 # What an exchange yields: AWS' three values, one token, or the assertion, for an SDK that exchanges it.
 _KEYS, _TOKEN, _ASSERTION = "keys", "token", "assertion"
@@ -33,8 +33,6 @@ SHAPES: Mapping[str, tuple[str, str]] = {
 }
 KEPT = ".kept"
 SECRET = "authorization"  # noqa: S105 - a file's name
-# Azure Arc's clients take a key from this directory and no other (azure-identity, azure_arc.py).
-ARC_DIRECTORY = "/var/opt/azcmagent/tokens"
 ARC_FOLDER = "tokens"
 ARC_SECRET = "apostille.key"  # noqa: S105 - a file's name
 CLIENT_FILE = "credentials.json"

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from apostille_exchange import instants
 from apostille_exchange.credential import Credential
 from apostille_exchange.endpoint.request import Head
+from apostille_exchange.recipe import ARC_DIRECTORY
 
 NEEDS: Mapping[str, tuple[str, ...]] = {
     "aws": ("AccessKeyId", "SecretAccessKey", "SessionToken"),
@@ -64,7 +65,7 @@ def presented(shape: str, head: Head) -> list[str]:
 def unauthorized(shape: str, key_file: str, head: Head) -> Answer:
     """Without the secret. Azure Arc's clients learn from it which file holds it."""
     if shape == "azure" and "authorization" not in head.headers and "x-identity-header" not in head.headers:
-        challenge = {"WWW-Authenticate": f"Basic realm={key_file}"}
+        challenge = {"WWW-Authenticate": f"Basic realm={ARC_DIRECTORY}/{key_file.rpartition('/')[2]}"}
         return error(shape, 401, "Unauthorized", "the key is in the file", challenge)
     return error(shape, 401, "Unauthorized", "the secret is missing or wrong")
 
@@ -135,6 +136,8 @@ def _azure(head: Head, credential: Credential, parameters: Mapping[str, str], no
             "expires_in": str(max(0, int(credential.expires - now))),
             "resource": asked,
             "token_type": "Bearer",
+            # Who asks for one identity by name wants to hear that it is the one.
+            **({"client_id": parameters["clientID"]} if "clientID" in parameters else {}),
         },
     )
 
