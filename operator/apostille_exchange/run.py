@@ -177,14 +177,21 @@ def _write_client_file(binding: str, serve: Serve, held: bytes) -> None:
 
 
 class _StateFile:
-    """Written when something has changed, for ``apostille-exchange status``."""
+    """Written when something has changed, for ``apostille-exchange status``; a new state is also a line of the log."""
 
     def __init__(self, path: str, log: Log) -> None:
         self._path, self._log = path, log
         self._said = ""
+        self._states: dict[str, str] = {}
 
     def write(self, standings: Iterable[Standing]) -> None:
-        said = json.dumps(document(standings))
+        found = document(standings)
+        for binding, fields in found.items():
+            if self._states.get(binding) != fields["state"]:
+                self._states[binding] = fields["state"]
+                # `apostille explain pod` reads it: who may read a log may not always look into a pod.
+                self._log("info", "state", binding=binding, **fields)
+        said = json.dumps(found)
         if not self._path or said == self._said:
             return
         try:
