@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from apostille.kinds.workload_binding import DeliverySpec
 from apostille.parties.party import Delivered, Exchange, Paths
-from apostille_exchange.recipe import ARC_DIRECTORY, Notify, Output, Serve
+from apostille_exchange.recipe import Notify, Output, Serve
 
 # What an exchange yields: AWS' three values, one token, or the assertion, for an SDK that exchanges it.
 _KEYS, _TOKEN, _ASSERTION = "keys", "token", "assertion"

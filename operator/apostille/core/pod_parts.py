@@ -12,6 +12,7 @@ from apostille.core.pod_plan import PodPlan
 from apostille.core.settings import InjectionSettings
 from apostille.model import names
 from apostille_exchange.recipe import (
+    ARC_DIRECTORY,
     Admission,
     Plan,
     RecipeError,
@@ -141,7 +142,7 @@ def container_mounts(plans: Sequence[PodPlan]) -> list[dict[str, Any]]:
     # One at most: two bindings with such an endpoint also dispute its variables.
     for plan in plans:
         if any(serve.shape == "azure" for serve in served(plan)):
-            mount = {**_credentials_mount(plan), "mountPath": delivery.ARC_DIRECTORY, "readOnly": True}
+            mount = {**_credentials_mount(plan), "mountPath": ARC_DIRECTORY, "readOnly": True}
             # A directory, in which nothing is switched: its only file is written once.
             mounts.append({**mount, "subPath": delivery.ARC_FOLDER})
             break

@@ -43,7 +43,7 @@ def trouble(judged: Judged, observed: Observed) -> tuple[State, str, str] | None
     said_last = standing(judged, observed)
     if said_last is not None and said_last.state == "expired":
         return (
-            State.EXCHANGE_FAILED, "the credential ended without a renewal, and what the application holds is of no use",
+            State.EXCHANGE_FAILED, "the credential ended without a renewal: what the application holds is of no use",
             f"kubectl logs {observed.name} -n {observed.namespace} -c {names.EXCHANGE_CONTAINER}",
         )  # fmt: skip
     if not status.get("started") and not last:
