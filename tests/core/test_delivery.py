@@ -15,6 +15,7 @@ from apostille.core.settings import InjectionSettings
 from apostille.model import names
 from apostille_exchange.recipe import Notify, loads_admission
 from builders import CONTEXT, binding, plan, pod, trust
+from oauth_declarations import keycloak_binding, keycloak_trust, oauth_binding, oauth_trust
 from samples.gcp import gcp_binding, gcp_trust
 from self_hosted import vault_binding, vault_trust
 
@@ -145,6 +146,28 @@ def test_what_cannot_be_delivered_is_refused_with_its_field(delivery: dict[str, 
 )
 def test_what_can_be_delivered_is_not(delivery: dict[str, Any]) -> None:
     assert judge_binding(asking(**delivery), trust(), CONTEXT) == []
+
+
+@pytest.mark.parametrize("mode", ["Auto", "Sidecar", "Init", "TokenOnly"])
+@pytest.mark.parametrize(
+    ("by", "bound"),
+    [
+        (vault_trust(), vault_binding),
+        (keycloak_trust(), keycloak_binding),
+        (oauth_trust("Hydra"), oauth_binding),
+    ],
+    ids=["vault", "keycloak", "hydra"],
+)
+def test_a_party_without_an_sdk_delivers_once_and_the_token_alone_too(by: Any, bound: Any, mode: str) -> None:
+    assert judge_binding(bound(delivery={"mode": mode}), by, CONTEXT) == []
+
+
+@pytest.mark.parametrize("mode", ["Sidecar", "Init"])
+def test_what_takes_an_exchange_is_refused_where_nothing_is_exchanged(mode: str) -> None:
+    (found,) = judge_binding(oauth_binding(delivery={"mode": mode}), oauth_trust("TokenOnly"), CONTEXT)
+
+    assert (found.rule.id, found.path) == ("APO401", "spec.delivery.mode")
+    assert "Choose one of Auto, SDK, TokenOnly" in found.remedy
 
 
 def test_a_vault_token_can_be_a_variable_and_an_endpoints() -> None:

@@ -133,8 +133,9 @@ def judge_binding(binding: WorkloadBinding, trust: FederationTrust | None, conte
 def _served(binding: WorkloadBinding, trust: FederationTrust) -> Iterable[Finding]:
     if target_of(binding.spec.target, trust.party) is None or serves(trust, binding, delivery_of(trust, binding)):
         return
-    can = [way for way in trust.party.deliveries if serves(trust, binding, way)]
-    if can:
+    can = [way for way in possible(trust.party.deliveries) if serves(trust, binding, way)]
+    # Where nothing else is there, the trust does not know the target, and that is told.
+    if can != ["TokenOnly"]:
         yield catalogue.NOT_ALLOWED.at(
             "spec.delivery.mode",
             f"{delivery_of(trust, binding)} is not possible with what FederationTrust {trust.name} describes",

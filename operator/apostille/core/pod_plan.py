@@ -106,8 +106,10 @@ def delivery_of(trust: FederationTrust, binding: WorkloadBinding) -> Delivery:
 
 def serves(trust: FederationTrust, binding: WorkloadBinding, way: Delivery) -> bool:
     """Whether the party can deliver so, for this trust and target."""
+    if way == "TokenOnly":
+        return True
     view, own, paths = trust.view, binding.view(trust.party), paths_of(binding.name)
-    made = trust.party.exchange(view, own, paths) if way == "Sidecar" else trust.party.sdk(view, own, paths)
+    made = trust.party.exchange(view, own, paths) if way in ("Sidecar", "Init") else trust.party.sdk(view, own, paths)
     return made is not None
 
 

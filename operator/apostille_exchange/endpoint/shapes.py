@@ -19,6 +19,8 @@ from apostille_exchange.credential import Credential
 from apostille_exchange.endpoint.request import Head
 from apostille_exchange.recipe import ARC_DIRECTORY
 
+_ENCODER = json.JSONEncoder(separators=(",", ":"))
+
 NEEDS: Mapping[str, tuple[str, ...]] = {
     "aws": ("AccessKeyId", "SecretAccessKey", "SessionToken"),
     "azure": ("token",),
@@ -47,7 +49,7 @@ class Answer:
         """What is sent."""
         if self.text:
             return self.text.encode()
-        return json.dumps(self.fields, separators=(",", ":")).encode()
+        return _ENCODER.encode(self.fields).encode()
 
 
 def presented(shape: str, head: Head) -> list[str]:
