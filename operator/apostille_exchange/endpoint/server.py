@@ -235,7 +235,7 @@ class Server:
     def _whole(self, made: shapes.Answer, shape: str, keep_alive: bool) -> bytes:
         key = (shape, made.status)
         self.counts[key] = self.counts.get(key, 0) + 1
-        return _http(made.status, made.body(), "application/json", made.headers, keep_alive)
+        return _http(made.status, made.body(), made.kind, made.headers, keep_alive)
 
 
 def _http(status: int, body: bytes, kind: str, headers: Mapping[str, str] | None, keep_alive: bool) -> bytes:
