@@ -71,15 +71,19 @@ _JUDGED: dict[str, dict[str, str]] = {
 
 def files(root: Path) -> dict[str, str]:
     """Path to text. Raises KeyError for a party or a form about which nothing is said."""
-    locked = dict(re.findall(r"^([a-z0-9-]+)==([^ \\]+)", (root / "locks" / "dev.txt").read_text(), re.MULTILINE))
+    locked: dict[str, str] = dict(
+        re.findall(r"^([a-z0-9-]+)==([^ \\]+)", (root / "locks" / "dev.txt").read_text(), re.MULTILINE)
+    )
 
     def version(match: re.Match[str]) -> str:
         folder, _, name = match[1].rpartition("/")
         if not folder:
             return locked[name]
-        told = json.loads((root / "tests" / "parties" / "schemas" / folder / f"{name}.json").read_text())
+        told: dict[str, str] = json.loads(
+            (root / "tests" / "parties" / "schemas" / folder / f"{name}.json").read_text()
+        )
         known = f"{told['provider']} {told.get('version', '')}".strip() if "provider" in told else told["from"]
-        return str(known) if "provider" not in told or "version" in told else f"{known} (by {told['from']})"
+        return known if "provider" not in told or "version" in told else f"{known} (by {told['from']})"
 
     rows = [
         (f"[`{party.name}`](../parties/{party.member}.md)",
