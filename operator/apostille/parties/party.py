@@ -145,6 +145,19 @@ class Verdict:
     reason: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Acceptance:
+    """What documents say is accepted for a target: whose assertions, for which audience; `evaluate` says which of them.
+
+    ``file`` is the document that decides. ``issuer`` is empty where the party compares none.
+    """
+
+    file: str
+    target: str
+    issuer: str
+    audience: str
+
+
 class Access(Protocol):
     """The trust configuration that must exist at a party; a frozen, comparable value."""
 
@@ -222,6 +235,9 @@ class Party(Protocol):
 
     def document_findings(self, access: Any) -> Iterable[Finding]:
         """What is too broad, or can never work, in documents as `parse` reads them; paths are ``FILE:FIELD``."""
+
+    def acceptances(self, access: Any) -> Iterable[Acceptance]:
+        """Every target with every issuer and audience that documents have for it."""
 
     def evaluate(self, access: Any, claims: Claims, target: str) -> Verdict:
         """Who gets in, by the party's own semantics."""

@@ -12,6 +12,7 @@ from apostille.parties.gcp import cel, commands, documents, resources, rules
 from apostille.parties.gcp import evaluate as evaluation
 from apostille.parties.gcp.settings import DIRECT, GCPTarget, GCPTrust
 from apostille.parties.party import (
+    Acceptance,
     BindingView,
     Claims,
     Delivered,
@@ -138,6 +139,10 @@ class GCP:
     def document_findings(self, access: documents.GCPAccess) -> Iterator[Finding]:
         """Rules on documents, whoever wrote them."""
         return rules.judged(access)
+
+    def acceptances(self, access: documents.GCPAccess) -> Iterator[Acceptance]:
+        """What the documents accept."""
+        return evaluation.acceptances(access)
 
     def evaluate(self, access: documents.GCPAccess, claims: Claims, target: str) -> Verdict:
         """As the Security Token Service and IAM would judge, one after the other."""
