@@ -15,6 +15,11 @@ _FORMS = {"native": "Documents", "cli": "Commands", "terraform": "Terraform"}
 
 # Words in braces are versions: a package of the locked environment, or a file of tests/parties/schemas.
 _JUDGED: dict[str, dict[str, str]] = {
+    "Alibaba": {
+        "native": "a strict STS",
+        "cli": "a shell, which divides it and runs nothing",
+        "terraform": "{terraform/alicloud}",
+    },
     "AWS": {
         "native": "botocore's model of IAM ({botocore}); moto's grammar of trust policies ({moto}); a strict STS",
         "cli": "botocore's models, from which `aws` makes its options ({botocore})",

@@ -100,6 +100,11 @@ SOURCES: tuple[_Binding | _Bridged, ...] = (
         names={"keycloak_user": {"federated_identities": "federated_identity"}},
         required={"keycloak_openid_client": ("client_id",)},
     ),
+    _Bridged(
+        "aliyun/alicloud", "pulumi-alicloud", "4.0.0",
+        {"alicloud_ims_oidc_provider": "ims/oidc_provider", "alicloud_ram_role": "ram/role"},
+        required={"alicloud_ims_oidc_provider": ("oidc_provider_name",)},
+    ),
     _Bridged("aminueza/minio", "pulumi-minio", "0.17.1", {"minio_iam_policy": "iam_policy"}),
 )  # fmt: skip
 
