@@ -1,7 +1,7 @@
 """One catalogue, told three times: policies in the API server, webhook, and lint as it is typed agree.
 
-Objects are generated, judged by a real API server in dry runs, by the functions, and by one run of `apostille lint` over a
-folder that holds all of them. `make soak` judges 10,000 of each kind.
+Objects are generated, judged by a real API server in dry runs, by the functions, and by one run of `apostille lint`
+over a folder that holds all of them. `make soak` judges 10,000 of each kind.
 """
 
 from __future__ import annotations
