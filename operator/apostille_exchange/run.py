@@ -13,8 +13,8 @@ from socket import socket
 from apostille_exchange import errors, grants, messages
 from apostille_exchange.clock import Clock
 from apostille_exchange.deliver import files, hook
-from apostille_exchange.endpoint import secret
-from apostille_exchange.endpoint.listen import bind
+from apostille_exchange.endpoint import secret, shapes
+from apostille_exchange.endpoint.listen import LOOPBACK, bind
 from apostille_exchange.endpoint.server import Route, Server, route_path
 from apostille_exchange.errors import ExchangeError
 from apostille_exchange.exchange import Post, Tell, exchange, revoke
@@ -24,8 +24,12 @@ from apostille_exchange.log import Log
 from apostille_exchange.messages import Reply, Request
 from apostille_exchange.metrics import Standing, text
 from apostille_exchange.plan import PlanFile
-from apostille_exchange.recipe import Admission, Plan, RecipeError
+from apostille_exchange.recipe import Admission, Plan, RecipeError, Serve
 from apostille_exchange.status import document
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from apostille_exchange.proxy import Proxy
 
 CLOSING, CLOSING_STEP = 20.0, 0.05  # seconds for revocations after SIGTERM; a pod's grace is 30 by default
 ONCE_INTERVAL = 0.1  # the same where a pod waits for the end
@@ -78,8 +82,11 @@ class Exchanger:
             for serve in life.admission.serves:
                 try:
                     held = secret.establish(serve.secret, serve.mode)
-                except OSError as error:
-                    self._log("error", "endpoint not served", binding=binding, detail=error.strerror)
+                    _write_client_file(binding, serve, held)
+                except (OSError, ValueError, RecursionError) as error:
+                    # Its text may quote the file, which holds the secret.
+                    detail = error.strerror if isinstance(error, OSError) else type(error).__name__
+                    self._log("error", "endpoint not served", binding=binding, detail=detail)
                     continue
                 made.setdefault(serve.port, []).append(
                     Route(
@@ -167,15 +174,28 @@ def _site(admission: Admission) -> Site:
     return Site(admission, read.pop(""), read)
 
 
+def _write_client_file(binding: str, serve: Serve, held: bytes) -> None:
+    if serve.file:
+        url = f"http://{LOOPBACK}:{serve.port}{route_path(binding, serve.shape)}"
+        files.write(serve.file, shapes.credential_file(serve.shape, serve.document, url, held.decode()), serve.mode)
+
+
 class _StateFile:
-    """Written when something has changed, for ``apostille-exchange status``."""
+    """Written when something has changed, for ``apostille-exchange status``; a new state is also a line of the log."""
 
     def __init__(self, path: str, log: Log) -> None:
         self._path, self._log = path, log
         self._said = ""
+        self._states: dict[str, str] = {}
 
     def write(self, standings: Iterable[Standing]) -> None:
-        said = json.dumps(document(standings))
+        found = document(standings)
+        for binding, fields in found.items():
+            if self._states.get(binding) != fields["state"]:
+                self._states[binding] = fields["state"]
+                # `apostille explain pod` reads it: who may read a log may not always look into a pod.
+                self._log("info", "state", binding=binding, **fields)
+        said = json.dumps(found)
         if not self._path or said == self._said:
             return
         try:
@@ -192,6 +212,7 @@ def run(
     metrics_port: int = 0,
     listeners: Sequence[socket] = (),
     once: bool = False,
+    proxy: Proxy | None = None,
 ) -> int:
     """Serves until SIGTERM or SIGINT; returns the exit code. Nothing else ends it.
 
@@ -203,7 +224,7 @@ def run(
     clock = Clock()
     log = Log(clock)
     endpoints = _Endpoints(admissions, listeners, clock, log)
-    exchanger = Exchanger(PlanFile(plan), admissions, clock, log, _post, _in_background)
+    exchanger = Exchanger(PlanFile(plan), admissions, clock, log, partial(_post, proxy=proxy), _in_background)
     counted = _listen_metrics(metrics_port, exchanger, endpoints.counts, clock, log)
     state_file = _StateFile(state, log)
     while True:
@@ -277,11 +298,11 @@ def _listen_metrics(
     return None
 
 
-def _post(request: Request, ca: str) -> Reply:
+def _post(request: Request, ca: str, proxy: Proxy | None) -> Reply:
     # Imported by the first exchange, in its thread: TLS takes longer to load than everything else together.
     from apostille_exchange import transport
 
-    return transport.post(request, ca)
+    return transport.post(request, ca, proxy)
 
 
 def _in_background(work: Callable[[], None]) -> None:

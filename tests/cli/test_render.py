@@ -24,14 +24,14 @@ def test_a_form_that_the_controller_did_not_write_is_made_of_the_native_document
     bindings = [sample.bind(f"b{i}", target=target) for i, target in enumerate(sample.targets)]
     access = party.access(trust.view, [viewed(one, trust) for one in bindings], ISSUER)
     native, wanted = party.render(access, "native"), party.render(access, form)
-    made = in_form(trust, ISSUER.url, native, form)
+    made = in_form(trust, native, form)
     assert made.keys() == wanted.keys()
     for name, text in wanted.items():
         same = json.loads(made[name]) == json.loads(text) if name.endswith(".json") else made[name] == text
         assert same, f"{name}:\n{made[name]}\n{text}"
-    assert in_form(trust, ISSUER.url, {**native, **wanted}, form) == dict(wanted)
+    assert in_form(trust, {**native, **wanted}, form) == dict(wanted)
 
 
 def test_without_native_documents_it_says_so() -> None:
     with pytest.raises(ValueError, match=r"oidc-provider\.json"):
-        in_form(builders.trust(), ISSUER.url, {"apply.sh": "#!/bin/sh\n"}, "terraform")
+        in_form(builders.trust(), {"apply.sh": "#!/bin/sh\n"}, "terraform")

@@ -95,15 +95,17 @@ def test_hcp_has_to_say_when_its_token_ends() -> None:
 @pytest.mark.parametrize(
     ("kind", "status", "document", "reason", "permanent"),
     [
-        ("DatabricksTokenExchange", 400, {"error": "invalid_request", "error_description": "wrong audience"},
-         errors.AUDIENCE_MISMATCH, True),
-        ("DatabricksTokenExchange", 400, {"error": "invalid_request", "error_description": "no policy for the issuer"},
-         errors.ISSUER_UNKNOWN, True),
+        ("DatabricksTokenExchange", 400, {"error": "invalid_grant", "error_description":
+         "Failed to process token: TOKEN_AUDIENCE_INVALID (…)"}, errors.AUDIENCE_MISMATCH, True),
+        ("DatabricksTokenExchange", 400, {"error": "invalid_grant", "error_description":
+         "Failed to process token: TOKEN_INVALID (Ensure a valid federation policy has been configured). Valid "
+         "federation policy for provided token: {issuer: 'https://x', subject: 's', audience: 'a'}"},
+         errors.CONDITION_REJECTED, False),
         ("DatabricksTokenExchange", 400, {"error": "invalid_request"}, errors.MISCONFIGURED, True),
         ("DatabricksTokenExchange", 401, {"error": "invalid_client"}, errors.CONDITION_REJECTED, True),
         ("DatabricksTokenExchange", 429, {}, errors.RATE_LIMITED, False),
         ("DatabricksTokenExchange", 503, {}, errors.UNAVAILABLE, False),
-        ("HCPWorkload", 401, {"code": 16, "message": "the audience is not allowed"}, errors.AUDIENCE_MISMATCH, True),
+        ("HCPWorkload", 401, {"code": 16, "message": "the audience is not allowed"}, errors.CONDITION_REJECTED, True),
         ("HCPWorkload", 403, {"code": 7, "message": "x"}, errors.CONDITION_REJECTED, True),
         ("HCPWorkload", 404, {"code": 5, "message": "x"}, errors.TARGET_MISSING, True),
         ("HCPWorkload", 400, {"code": 3, "message": "x"}, errors.MISCONFIGURED, True),

@@ -12,9 +12,12 @@ from copy import deepcopy
 from typing import Any
 
 import pytest
+import yaml
 
 from integration.cluster import Cluster, Json, Team, injected, role
 from integration.plain_client import Answer
+from parties.test_bad_input import GOLDEN, SCHEMA
+from samples.bad_input import cases, first
 
 pytestmark = pytest.mark.integration
 DENIED = 'admission webhook "kinds.apostille.dev" denied the request: '
@@ -148,6 +151,34 @@ def test_the_api_servers_audience_in_every_spelling(settled: Team, spelling: str
     audience = spelling.replace("ISSUER", issuer).replace("issuer-without-scheme", issuer.removeprefix("https://"))
 
     assert told(trust_with(settled, audience=audience)) == [APISERVER.format(audience)]
+
+
+# Of every party, as the samples have it; what is said is written down for a review in tests/golden/bad-input.
+OF_PARTIES = {f"{party.name}: {name}": (party, name, bad) for party, name, bad in cases() if not bad.issuer}
+
+
+@pytest.mark.parametrize("case", OF_PARTIES)
+def test_a_bad_trust_of_any_party(settled: Team, case: str) -> None:
+    party, name, bad = OF_PARTIES[case]
+    document = bad.document(first(party))
+    wanted = yaml.safe_load((GOLDEN / f"{party.member}.yaml").read_text())[name]
+
+    answer = settled.api.create(document, dry_run=True)
+
+    if wanted[0].endswith(SCHEMA):
+        assert answer.code == 422, answer.message
+        assert wanted[0].partition(": ")[0] in answer.message
+    else:
+        assert told(answer) == wanted
+
+
+def test_a_binding_to_a_target_of_another_party(settled: Team) -> None:
+    refused = told(settled.api.create(settled.binding("bad", target={"vault": {"role": "reader"}}), dry_run=True))
+
+    assert refused == [
+        f"spec.target.vault: FederationTrust {settled.ns} is for AWS. Name the target in spec.target.aws.roleARN. "
+        "[APO401 X-CONFUSED-TARGET, https://apostille.dev/docs/rules/APO401]"
+    ]
 
 
 BAD_BINDINGS: dict[str, tuple[Mapping[str, Any], str]] = {

@@ -6,22 +6,31 @@ import json
 import re
 import shutil
 import subprocess
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from apostille.core.inject import inject
+from apostille.core.judge import judge_binding, judge_trust
+from apostille.core.pod_plan import pod_plan
+from apostille.core.settings import InjectionSettings
+from apostille.kinds import decode
 from apostille.kinds.federation_trust import FederationTrust
 from apostille.kinds.workload_binding import WorkloadBinding
 from apostille.model.names import DOCS
 from apostille.parties import shell, terraform
 from apostille.parties.party import FORMATS, BindingView, Party, form_of
 from apostille.parties.registry import BY_NAME, PARTIES, catalogue
-from builders import ISSUER
+from builders import CONTEXT, ISSUER
 from samples.sample import every
 
 SAMPLES = every()
+EXAMPLES = Path(__file__).parents[2] / "examples"
+DOCS_FOLDER = Path(__file__).parents[2] / "docs" / "parties"
 
 names = st.from_regex(r"[a-z0-9]([-a-z0-9]{0,8}[a-z0-9])?", fullmatch=True)
 bound = st.lists(st.tuples(names, names, st.integers(0, 5)), min_size=1, max_size=6, unique_by=lambda one: one[:2])
@@ -130,6 +139,23 @@ def test_the_script_is_one_and_the_configuration_too(kind: str) -> None:
     for kind_of, resources in document["resource"].items():
         assert kind_of.partition("_")[0] in sources, "every resource is of a provider that is named"
         assert all(re.fullmatch(r"[A-Za-z_][A-Za-z0-9_-]*", name) for name in resources)
+
+
+@pytest.mark.parametrize("party", PARTIES, ids=lambda party: party.name)
+def test_the_example_is_accepted_and_its_pod_served(party: Party) -> None:
+    """AWS' is the quickstart; every other party has a folder of its member's name."""
+    folder = EXAMPLES / ("quickstart" if party.name == "AWS" else party.member)
+    trust, binding, pod = (
+        yaml.safe_load((folder / file).read_text()) for file in ("10-trust.yaml", "20-binding.yaml", "30-pod.yaml")
+    )
+    declared, bound = decode.federation_trust(trust), decode.workload_binding(binding)
+    assert declared.party is party
+    assert [finding for finding in judge_trust(declared, (), CONTEXT) if finding.refuses] == []
+    assert judge_binding(bound, declared, CONTEXT) == []
+    plan = pod_plan(declared, bound)
+    made = inject(pod, [plan], InjectionSettings())
+    assert (made.denial, made.warnings) == ("", ())
+    assert (DOCS_FOLDER / f"{party.member}.md").is_file()
 
 
 @pytest.mark.parametrize("party", PARTIES, ids=lambda party: party.name)

@@ -108,7 +108,7 @@ def test_the_recipe_of_the_sidecar() -> None:
     [
         ({}, {}, []),
         ({}, {"audience": "https://keycloak.example/realms/payments/"}, ["KEY103"]),
-        ({}, {"audience": "sts.amazonaws.com"}, ["APO105", "KEY103"]),
+        ({}, {"audience": "sts.amazonaws.com"}, ["KEY103"]),
         ({}, {"ceilings": {"assertionSeconds": 3601}}, ["KEY102"]),
         ({"caBundle": "no"}, {}, ["APO603"]),
     ],

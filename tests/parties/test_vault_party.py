@@ -117,8 +117,6 @@ def test_another_role_is_for_running_pods_another_server_is_not() -> None:
         ({"roles": [{"name": "a", "policies": ["admin"]}]}, {}, ["VLT102"]),
         ({"roles": [{"name": "a", "policies": ["x"]}, {"name": "a", "policies": ["y"]}]}, {}, ["VLT103"]),
         ({}, {"audience": "vault"}, ["APO107"]),
-        ({}, {"audience": "sts.amazonaws.com"}, ["APO105"]),
-        ({}, {"audience": "api://AzureADTokenExchange"}, ["APO105"]),
         ({"caBundle": "no"}, {}, ["APO603"]),
     ],
 )

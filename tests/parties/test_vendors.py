@@ -7,11 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
-from apostille.core.judge import Context, judge_binding, judge_trust
+from apostille.core.judge import Context, judge_trust
 from apostille.core.pod_plan import pod_plan
-from apostille.kinds import decode
 from apostille.model.identity import Issuer
 from apostille.parties.databricks import rules as databricks_rules
 from apostille.parties.databricks.party import Databricks
@@ -42,16 +40,6 @@ SUBJECT = "system:serviceaccount:payments:reader"
 
 def found(trust: Any, context: Context = CONTEXT) -> list[tuple[str, str]]:
     return [(finding.rule.id, finding.path) for finding in judge_trust(trust, (), context)]
-
-
-@pytest.mark.parametrize("name", MAKERS)
-def test_the_example_is_accepted(name: str) -> None:
-    trust, binding = (
-        yaml.safe_load((EXAMPLES / name / file).read_text()) for file in ("10-trust.yaml", "20-binding.yaml")
-    )
-    declared = decode.federation_trust(trust)
-    assert judge_trust(declared, (), CONTEXT) == []
-    assert judge_binding(decode.workload_binding(binding), declared, CONTEXT) == []
 
 
 @pytest.mark.parametrize(

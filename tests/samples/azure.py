@@ -7,6 +7,7 @@ from typing import Any
 from apostille.kinds.federation_trust import FederationTrust
 from apostille.kinds.workload_binding import WorkloadBinding
 from builders import binding, trust
+from samples.bad_input import Bad
 from samples.sample import Sample
 
 TENANT = "11111111-2222-3333-4444-555555555555"
@@ -53,4 +54,13 @@ SAMPLES = {
     "Azure": Sample(
         azure_trust(), azure_binding, tuple({"azure": {"clientID": client}} for client in (READER, WRITER, APP))
     ),
+}
+BAD = {
+    "a tenant by its domain": Bad({"tenantID": "acme.onmicrosoft.com"}),
+    "an identity by its name": Bad({"identities": [{"clientID": "payments-reader", "resource": managed("reader")}]}),
+    "an identity's resource by its name": Bad({"identities": [{"clientID": READER, "resource": "payments-reader"}]}),
+    "a resource with a slash at its end": Bad({"identities": [{"clientID": READER, "resource": managed("reader/")}]}),
+    "an identity described twice": Bad({"identities": [IDENTITIES[0], IDENTITIES[0]]}),
+    "a target that is not described": Bad(target="99999999-0000-0000-0000-000000000000"),
+    "a target by its resource": Bad(target=managed("payments-reader")),
 }

@@ -7,6 +7,7 @@ from typing import Any
 from apostille.kinds.federation_trust import FederationTrust
 from apostille.kinds.workload_binding import WorkloadBinding
 from builders import binding, trust
+from samples.bad_input import Bad
 from samples.sample import Sample
 
 READER = "reader@my-project.iam.gserviceaccount.com"
@@ -39,4 +40,13 @@ _TARGETS = tuple(
 SAMPLES = {
     "GCP": Sample(gcp_trust(), gcp_binding, _TARGETS),
     "GCP with instances": Sample(gcp_trust(settings={"pinInstances": True}), gcp_binding, _TARGETS),
+}
+BAD = {
+    "a project by its id": Bad({"projectNumber": "my-project"}),
+    "a project's number with a slash": Bad({"projectNumber": f"{NUMBER}/"}),
+    "a pool in upper case": Bad({"pool": "K8S-prod"}),
+    "a pool by its resource name": Bad({"pool": PROVIDER_NAME}),
+    "another provider's audience": Bad(spec={"audience": f"https://iam.googleapis.com/{PROVIDER_NAME}-2"}),
+    "an account by its name": Bad(target="reader"),
+    "an account by its principal": Bad(target=f"serviceAccount:{READER}"),
 }

@@ -1,6 +1,6 @@
 """What every party is tested with alike: a trust of it, and bindings to several of its targets.
 
-A party has a module of its name beside this file, with ``SAMPLES``; it is found by being there.
+A party has a module of its member's name beside this file, with ``SAMPLES`` and ``BAD``; it is found by being there.
 """
 
 from __future__ import annotations
@@ -8,12 +8,12 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from apostille.kinds.federation_trust import FederationTrust
 from apostille.kinds.workload_binding import WorkloadBinding
 from apostille.parties.party import Party
+from apostille.parties.registry import PARTIES
 
 
 @dataclass(frozen=True)
@@ -32,8 +32,7 @@ class Sample:
 
 def every() -> dict[str, Sample]:
     """The samples of all parties by name; a party may have several."""
-    modules = sorted(path.stem for path in Path(__file__).parent.glob("*.py") if path.name != Path(__file__).name)
     found: dict[str, Sample] = {}
-    for module in modules:
-        found |= importlib.import_module(f"samples.{module}").SAMPLES
+    for party in sorted(PARTIES, key=lambda party: party.member):
+        found |= importlib.import_module(f"samples.{party.member}").SAMPLES
     return found

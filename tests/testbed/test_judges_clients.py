@@ -130,7 +130,7 @@ def test_databricks_sdk_finds_its_service_principal(world: World) -> None:
     for wrong in (world.token("stranger"), world.token(audience="https://other.example")):
         refused = world.run(DATABRICKS, wrong, **here)
         assert refused.returncode != 0
-        assert "invalid_request" in refused.stderr
+        assert "invalid_grant" in refused.stderr
         assert wrong not in refused.stdout + refused.stderr
 
 

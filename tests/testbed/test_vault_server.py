@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import hvac
+import hvac.exceptions
 import pytest
 
 from apostille.parties.vault import documents
@@ -67,6 +69,19 @@ def test_what_is_rendered_is_what_it_judges_by(vault: World, changes: dict[str, 
     refused = vault.vault.login("jwt", "reader", vault.token(**changes))
     assert refused.status == 400
     assert words in refused.errors
+
+
+def test_the_vendors_client_logs_in_with_what_is_rendered(vault: World) -> None:
+    vault.apply("jwt", reader=role())
+    client = hvac.Client(url=vault.vault.url, verify=str(vault.vault.ca))
+    client.token = client.auth.jwt.jwt_login(role="reader", jwt=vault.token(), path="jwt")["auth"]["client_token"]
+    try:
+        assert client.auth.token.lookup_self()["data"]["policies"] == ["default", "ledger"]
+        client.auth.token.revoke_self()
+        with pytest.raises(hvac.exceptions.InvalidRequest, match="invalid subject"):
+            client.auth.jwt.jwt_login(role="reader", jwt=vault.token(READER + "2"), path="jwt")
+    finally:
+        client.adapter.close()
 
 
 def test_forged_signatures(vault: World) -> None:

@@ -9,21 +9,9 @@ import importlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol, overload
+from typing import Any, Protocol
 
-if TYPE_CHECKING:
-    from contextlib import AbstractContextManager
-
-    from apostille_testbed.parties.aws import AWSParty
-    from apostille_testbed.parties.databricks import DatabricksParty
-    from apostille_testbed.parties.entra import EntraParty
-    from apostille_testbed.parties.google import GoogleParty
-    from apostille_testbed.parties.hcp import HCPParty
-    from apostille_testbed.parties.hydra.party import HydraParty
-    from apostille_testbed.parties.keycloak.party import KeycloakParty
-    from apostille_testbed.parties.minio import MinIOParty
-    from apostille_testbed.parties.snowflake import SnowflakeParty
-    from apostille_testbed.parties.vault import VaultParty
+from apostille_testbed.parties.stands import Stands
 
 
 class Party(Protocol):
@@ -55,56 +43,35 @@ class Party(Protocol):
         """Stops for good and removes what it wrote."""
 
 
-# module:class, imported on use: a test that needs one party pays for one party.
-_PARTIES = {
-    "aws": "apostille_testbed.parties.aws:AWSParty",
-    "entra": "apostille_testbed.parties.entra:EntraParty",
-    "google": "apostille_testbed.parties.google:GoogleParty",
-    "databricks": "apostille_testbed.parties.databricks:DatabricksParty",
-    "hcp": "apostille_testbed.parties.hcp:HCPParty",
-    "hydra": "apostille_testbed.parties.hydra.party:HydraParty",
-    "keycloak": "apostille_testbed.parties.keycloak.party:KeycloakParty",
-    "minio": "apostille_testbed.parties.minio:MinIOParty",
-    "snowflake": "apostille_testbed.parties.snowflake:SnowflakeParty",
-    "vault": "apostille_testbed.parties.vault:VaultParty",
-}
-
-
 def names() -> tuple[str, ...]:
-    """The parties that `party` knows."""
-    return tuple(_PARTIES)
+    """The parties that `party` knows: the folders beside this file that have one."""
+    return tuple(sorted(path.parent.name for path in Path(__file__).parent.glob("*/party.py")))
 
 
-@overload
-def party(name: Literal["aws"], **settings: Any) -> AbstractContextManager[AWSParty]: ...
-@overload
-def party(name: Literal["entra"], **settings: Any) -> AbstractContextManager[EntraParty]: ...
-@overload
-def party(name: Literal["google"], **settings: Any) -> AbstractContextManager[GoogleParty]: ...
-@overload
-def party(name: Literal["databricks"], **settings: Any) -> AbstractContextManager[DatabricksParty]: ...
-@overload
-def party(name: Literal["hcp"], **settings: Any) -> AbstractContextManager[HCPParty]: ...
-@overload
-def party(name: Literal["hydra"], **settings: Any) -> AbstractContextManager[HydraParty]: ...
-@overload
-def party(name: Literal["keycloak"], **settings: Any) -> AbstractContextManager[KeycloakParty]: ...
-@overload
-def party(name: Literal["minio"], **settings: Any) -> AbstractContextManager[MinIOParty]: ...
-@overload
-def party(name: Literal["snowflake"], **settings: Any) -> AbstractContextManager[SnowflakeParty]: ...
-@overload
-def party(name: Literal["vault"], **settings: Any) -> AbstractContextManager[VaultParty]: ...
-@overload
-def party(name: str, **settings: Any) -> AbstractContextManager[Party]: ...
+def stands() -> Iterator[Stands]:
+    """What each folder beside this file stands for, servers and judges."""
+    for folder in sorted(path.parent.name for path in Path(__file__).parent.glob("*/__init__.py")):
+        found = importlib.import_module(f"{__name__}.{folder}").STANDS
+        assert isinstance(found, Stands)
+        yield found
+
+
 @contextmanager
 def party(name: str, **settings: Any) -> Iterator[Any]:
-    """Runs a relying party for the length of a ``with`` block.
+    """Runs a relying party for the length of a ``with`` block: the one class of its module that is called a Party.
 
     ``settings`` are the arguments of its class. Raises KeyError for a party that does not exist.
     """
-    module, _, attribute = _PARTIES[name].partition(":")
-    running = getattr(importlib.import_module(module), attribute)(**settings)
+    if name not in names():
+        raise KeyError(name)
+    # Imported on use: a test that needs one party pays for one party.
+    module = importlib.import_module(f"{__name__}.{name}.party")
+    (made,) = (
+        found
+        for found in vars(module).values()
+        if isinstance(found, type) and found.__module__ == module.__name__ and found.__name__.endswith("Party")
+    )
+    running = made(**settings)
     try:
         running.start()
         yield running

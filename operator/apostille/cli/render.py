@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import json
 import sys
 from collections.abc import Mapping
@@ -73,8 +72,7 @@ def run(options: argparse.Namespace) -> int:
         return 1
     form: Form = "native" if options.output == "json" else options.output
     try:
-        url = str(((trust.get("status") or {}).get("issuer") or {}).get("url", ""))
-        files = in_form(federation_trust(trust), url, files, form)
+        files = in_form(federation_trust(trust), files, form)
     except (KeyError, ValueError):
         written = {"native": "Native", "cli": "CLI", "terraform": "Terraform"}[form]
         print(
@@ -97,27 +95,18 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def in_form(trust: FederationTrust, issuer: str, files: Mapping[str, str], form: Form) -> dict[str, str]:
+def in_form(trust: FederationTrust, files: Mapping[str, str], form: Form) -> dict[str, str]:
     """Of what is rendered the documents in one form; where it is not among them it is made of the native ones.
 
     Raises ValueError where those are missing too.
     """
-    from apostille.model.identity import Issuer
     from apostille.parties.party import form_of
 
     found = {name: text for name, text in files.items() if form_of(name) == form}
     if found:
         return found
     native = {name: text for name, text in files.items() if form_of(name) == "native"}
-    access: Any = trust.party.parse(native)
-    # What of a trust's settings stands in no native document, such as the account that a command is sent to.
-    settings = trust.party.access(trust.view, (), Issuer(issuer))
-    missing = {
-        field.name: getattr(settings, field.name)
-        for field in dataclasses.fields(access)
-        if not getattr(access, field.name) and getattr(settings, field.name)
-    }
-    return dict(trust.party.render(dataclasses.replace(access, **missing), form))
+    return dict(trust.party.render(trust.party.parse(native), form))
 
 
 def _document(name: str, text: str) -> Any:

@@ -12,15 +12,8 @@ from apostille_exchange.grants.grant import Ask, Grant
 from apostille_exchange.messages import Reply, Request
 from apostille_exchange.recipe import RecipeError
 
-# Of the message, which HCP documents for no case.
-_WORDS = (
-    ("issuer", errors.ISSUER_UNKNOWN, True),
-    ("audience", errors.AUDIENCE_MISMATCH, True),
-    ("conditional access", errors.CONDITION_REJECTED, True),
-    ("expired", errors.TOKEN_EXPIRED, True),
-    ("not found", errors.TARGET_MISSING, True),
-)
-# google.rpc.Code → (reason, permanent): INVALID_ARGUMENT, NOT_FOUND, PERMISSION_DENIED, UNAUTHENTICATED.
+# By code alone: HCP documents no message (docs/design/0008). google.rpc.Code → (reason, permanent): INVALID_ARGUMENT,
+# NOT_FOUND, PERMISSION_DENIED, UNAUTHENTICATED.
 _CODES = {
     3: (errors.MISCONFIGURED, True),
     5: (errors.TARGET_MISSING, True),
@@ -59,7 +52,7 @@ def _refusal(reply: Reply, secret: str) -> ExchangeError:
     found = json_reply.refusal_members(reply)
     message, code = found.get("message"), found.get("code")
     told = message if isinstance(message, str) else ""
-    reason, permanent = json_reply.reason(reply.status, told, _WORDS)
+    reason, permanent = json_reply.reason(reply.status, told, ())
     if reason == errors.UNKNOWN and isinstance(code, int):
         reason, permanent = _CODES.get(code, (reason, permanent))
     return ExchangeError(

@@ -1,6 +1,8 @@
 """One Databricks workspace: discovery, the token endpoint as the judge, and an API behind the tokens it issues.
 
-Databricks documents what it checks and no error texts. Codes are those of OAuth (RFC 8693 §2.2.2, RFC 6749 §5.2).
+Databricks documents what it checks and no error texts. ``TOKEN_INVALID`` is as users quote it, which says the same of
+every mismatch but the audience's; ``TOKEN_AUDIENCE_INVALID`` is known by name and by what it tells, not by its words.
+What no user quotes goes by OAuth's codes (RFC 8693 §2.2.2, RFC 6749 §5.2).
 """
 
 from __future__ import annotations
@@ -122,22 +124,27 @@ class DatabricksParty(Judge):
             raise _Refused(401, "invalid_client", "The service principal does not exist in this account")
         mine = [policy for policy in self.policies.of(principal) if policy.issuer == token.issuer]
         if not mine:
-            raise _invalid("No federation policy of the service principal names the issuer of the token")
+            raise _unmatched(token)
         try:
             self.verifier.verify(token)
-        except Fault as fault:
-            raise _invalid(f"The subject token cannot be verified ({fault.detail})") from None
+        except Fault:
+            raise _unmatched(token) from None
         # "at least one audience" of the token has to be one of the policy's.
+        accepted = {audience for policy in mine for audience in policy.audiences}
         mine = [policy for policy in mine if set(policy.audiences) & set(token.audiences)]
         if not mine:
-            raise _invalid("The audience of the token is not one of the federation policy's")
+            raise _Refused(
+                400, "invalid_grant",
+                f"Failed to process token: TOKEN_AUDIENCE_INVALID (presented: {', '.join(token.audiences)}, accepted: "
+                f"{', '.join(sorted(accepted))})",
+            )  # fmt: skip
         if not any(token.claims.get(policy.subject_claim) == policy.subject for policy in mine):
-            raise _invalid("The subject of the token is not the federation policy's")
+            raise _unmatched(token)
         return principal
 
     def _issue(self, principal: Principal, token: Token) -> Reply:
         now = self.clock()
-        seconds = int(min(_LIFE, token.claims["exp"] - now))
+        seconds = int(min(self.life(token.subject, _LIFE), token.claims["exp"] - now))
         issued = secrets.token_urlsafe(120)
         with self.lock:
             self._tokens[issued] = (principal, now + seconds)
@@ -178,6 +185,15 @@ def _form(request: Request) -> dict[str, str]:
     if form.get("scope") != "all-apis":
         raise _Refused(400, "invalid_scope", "The scope is all-apis")
     return form
+
+
+def _unmatched(token: Token) -> _Refused:
+    wanted = f"{{issuer: '{token.issuer}', subject: '{token.subject}', audience: '{', '.join(token.audiences)}'}}"
+    return _Refused(
+        400, "invalid_grant",
+        "Failed to process token: TOKEN_INVALID (Ensure a valid federation policy has been configured). "
+        f"Valid federation policy for provided token: {wanted}",
+    )  # fmt: skip
 
 
 def _invalid(description: str) -> _Refused:

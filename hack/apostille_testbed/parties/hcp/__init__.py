@@ -2,5 +2,8 @@
 
 from apostille_testbed.parties.hcp.party import Exchange, HCPParty
 from apostille_testbed.parties.hcp.providers import ProviderError
+from apostille_testbed.parties.stands import Stands
 
-__all__ = ["Exchange", "HCPParty", "ProviderError"]
+__all__ = ["STANDS", "Exchange", "HCPParty", "ProviderError"]
+
+STANDS = Stands("HCP", "a strict judge, whose statements HashiCorp's own go-bexpr evaluates")

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from apostille.model.finding import Finding
 from apostille.model.identity import Issuer
-from apostille.parties import limits
-from apostille.parties.aws import commands, foreign, policy, resources, rules
+from apostille.parties import aws_config, limits
+from apostille.parties.aws import bare, commands, foreign, policy, resources, rules
 from apostille.parties.aws import evaluate as evaluation
 from apostille.parties.aws.settings import AWSTarget, AWSTrust
 from apostille.parties.party import (
@@ -34,14 +35,16 @@ class AWS:
     """Assertions are exchanged at STS for a role session; IAM decides by OIDC provider and trust policy."""
 
     name = "AWS"
+    vendor = "Amazon Web Services"
+    configures = "OIDC provider, role trust policies"
     member = "aws"
     target_field = "roleARN"
+    audiences: Sequence[str] = ("sts.amazonaws.com",)
     Trust = AWSTrust
     Target = AWSTarget
     deliveries: Sequence[Delivery] = ("SDK", "Sidecar")
     rules = (*rules.RULES, *foreign.RULES)
-    # The default provider chain takes these before a web identity (botocore credentials order).
-    static_credentials = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE")
+    alone_field = bare.PREFIX
 
     def default_audience(self, trust: TrustView) -> str | None:
         """What the vendor's own tools ask for."""
@@ -50,6 +53,10 @@ class AWS:
     def pins_instances(self, settings: AWSTrust) -> bool:
         """Never: of a token IAM sees issuer, audience and subject alone (cloud-trust §3.2)."""
         return False
+
+    def static_credentials(self, settings: AWSTrust) -> Sequence[str]:
+        """The default provider chain takes these before a web identity (botocore credentials order)."""
+        return ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE")
 
     def addresses(self, settings: AWSTrust) -> Mapping[str, str]:
         """None: they follow from the region."""
@@ -109,6 +116,10 @@ class AWS:
         """Reads the native documents back."""
         return policy.parse(files)
 
+    def alone(self, document: Any) -> Mapping[str, str] | None:
+        """A role trust policy."""
+        return bare.documents(document)
+
     def document_findings(self, access: policy.AWSAccess) -> Iterator[Finding]:
         """Rules on documents, whoever wrote them."""
         return foreign.documents(access)
@@ -126,7 +137,19 @@ class AWS:
         return _RENDERED[form](access)
 
     def sdk(self, trust: TrustView, binding: BindingView, paths: Paths) -> Delivered:
-        """The SDKs' contract for web identities (cloud-trust §3.5)."""
+        """The SDKs' contract for web identities (cloud-trust §3.5), as variables or as a profile."""
+        if binding.profile:
+            return aws_config.profile(
+                binding.profile,
+                {
+                    "role_arn": binding.target.role_arn,
+                    "web_identity_token_file": paths.token,
+                    "role_session_name": _session_name(binding),
+                    "region": trust.settings.region,
+                    "sts_regional_endpoints": "regional",
+                },
+                paths,
+            )
         return Delivered(
             {
                 "AWS_ROLE_ARN": binding.target.role_arn,

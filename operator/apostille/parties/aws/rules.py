@@ -9,7 +9,7 @@ from apostille.model.identity import Issuer
 from apostille.parties.aws import policy
 from apostille.parties.aws.settings import ROLE_ARN
 from apostille.parties.party import BindingView, TrustView
-from apostille.rules import issuers, vendors
+from apostille.rules import issuers
 from apostille.rules.catalogue import AUD_COMMON
 
 DEFAULT_AUDIENCE = "sts.amazonaws.com"
@@ -71,8 +71,7 @@ MAX_SUBJECT = 255  # characters of SubjectFromWebIdentityToken (STS AssumeRoleWi
 
 
 def audience(value: str, path: str) -> Iterator[Finding]:
-    """X-AUD-FOREIGN, and the warning on the vendor's shared default."""
-    yield from vendors.foreign(value, path, own="Amazon Web Services", party="AWS")
+    """The warning on the vendor's shared default."""
     if value == DEFAULT_AUDIENCE:
         yield AUD_COMMON.at(path, f"{value} is what every AWS trust of every cluster accepts")
 

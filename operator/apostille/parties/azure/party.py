@@ -32,16 +32,15 @@ class Azure:
     """Assertions are client assertions at the tenant's token endpoint; a federated credential matches exactly."""
 
     name = "Azure"
+    vendor = "Microsoft Entra"
+    configures = "federated credentials of managed identities and applications"
     member = "azure"
     target_field = "clientID"
+    audiences: Sequence[str] = ("api://",)
     Trust = AzureTrust
     Target = AzureTarget
     deliveries: Sequence[Delivery] = ("SDK", "Sidecar")
     rules = rules.RULES
-    # DefaultAzureCredential takes these before a workload identity (EnvironmentCredential comes first).
-    static_credentials = (
-        "AZURE_CLIENT_SECRET", "AZURE_CLIENT_CERTIFICATE_PATH", "AZURE_USERNAME", "AZURE_PASSWORD",
-    )  # fmt: skip
 
     def default_audience(self, trust: TrustView) -> str | None:
         """What the vendor's own tools ask for in this cloud."""
@@ -50,6 +49,10 @@ class Azure:
     def pins_instances(self, settings: AzureTrust) -> bool:
         """Never: a credential holds issuer, subject and audience alone."""
         return False
+
+    def static_credentials(self, settings: AzureTrust) -> Sequence[str]:
+        """DefaultAzureCredential takes these before a workload identity (EnvironmentCredential comes first)."""
+        return ("AZURE_CLIENT_SECRET", "AZURE_CLIENT_CERTIFICATE_PATH", "AZURE_USERNAME", "AZURE_PASSWORD")
 
     def addresses(self, settings: AzureTrust) -> Mapping[str, str]:
         """None: they follow from the cloud."""

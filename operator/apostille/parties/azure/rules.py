@@ -10,7 +10,7 @@ from apostille.model.identity import Issuer
 from apostille.parties.azure.documents import AzureAccess
 from apostille.parties.azure.settings import APPLICATION, MANAGED_IDENTITY, AzureTrust, is_uuid
 from apostille.parties.party import TrustView
-from apostille.rules import issuers, vendors
+from apostille.rules import issuers
 from apostille.rules.catalogue import AUD_COMMON
 
 TARGET_FORM = Rule(
@@ -106,8 +106,7 @@ _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_-]{2,119}")
 
 
 def audience(trust: TrustView, path: str) -> Iterator[Finding]:
-    """X-AUD-FOREIGN, and the warning on the vendor's shared default."""
-    yield from vendors.foreign(trust.audience, path, own="Microsoft Entra", party="Azure")
+    """The warning on the vendor's shared default."""
     if trust.audience.startswith("api://AzureADTokenExchange"):
         yield AUD_COMMON.at(path, f"{trust.audience} is what every federated credential of every tenant accepts")
 

@@ -9,12 +9,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+_NAME = re.compile(r"accounts/(?P<account>[0-9a-f-]{36})/servicePrincipals/[0-9]+/federationPolicies/.+")
 _FILE = re.compile(r"policy-(?P<application>[0-9a-f-]{36})\.(?P<policy>[a-z0-9-]+)\.json")
 
 
 @dataclass(frozen=True, slots=True)
 class DatabricksAccess:
-    """``policies``: the documents themselves, by application id and policy id."""
+    """``policies``: the documents themselves, by application id and policy id.
+
+    ``account_id`` is what a policy without audiences accepts as one; documents tell it by the names of the policies.
+    """
 
     policies: Mapping[tuple[str, str], Mapping[str, Any]]
     account_id: str = ""
@@ -24,7 +28,7 @@ class DatabricksAccess:
         return json.dumps(render(self), sort_keys=True).encode()
 
 
-def policy(principal: str, issuer: str, audience: str, subject: str) -> tuple[str, dict[str, Any]]:
+def policy(account: str, principal: str, issuer: str, audience: str, subject: str) -> tuple[str, dict[str, Any]]:
     """Policy id, and the policy as the account API shows it: this issuer, this audience, exactly this subject."""
     key = hashlib.sha256("\n".join((issuer, audience, subject)).encode()).hexdigest()[:10]
     who = subject.removeprefix("system:serviceaccount:").replace(":", "/")
@@ -32,6 +36,7 @@ def policy(principal: str, issuer: str, audience: str, subject: str) -> tuple[st
     readable = re.sub(r"[^a-z0-9]+", "-", who)[:48].strip("-")
     policy_id = f"{readable}-{key}"
     return policy_id, {
+        "name": f"accounts/{account}/servicePrincipals/{principal}/federationPolicies/{policy_id}",
         "policy_id": policy_id,
         "service_principal_id": int(principal),
         "description": f"Apostille: service account {who}"[:255],
@@ -67,4 +72,8 @@ def parse(files: Mapping[str, str]) -> DatabricksAccess:
         if not isinstance(document, dict) or not isinstance(document.get("oidc_policy"), dict):
             raise ValueError(f"{name}: must be an object with oidc_policy")
         policies[match["application"], match["policy"]] = document
-    return DatabricksAccess(policies)
+    names = [_NAME.fullmatch(str(document.get("name", ""))) for document in policies.values()]
+    accounts = sorted({match["account"] for match in names if match is not None})
+    if len(accounts) > 1:
+        raise ValueError(f"the policies are of several accounts: {', '.join(accounts)}")
+    return DatabricksAccess(policies, accounts[0] if accounts else "")

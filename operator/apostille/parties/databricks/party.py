@@ -32,14 +32,15 @@ class Databricks:
     """Assertions are exchanged at the workspace for a token of a service principal; its policies decide who."""
 
     name = "Databricks"
+    vendor = "Databricks"
+    configures = "federation policies of service principals"
     member = "databricks"
     target_field = "applicationID"
+    audiences: Sequence[str] = (".cloud.databricks.com", ".gcp.databricks.com", ".azuredatabricks.net")
     Trust = DatabricksTrust
     Target = DatabricksTarget
     deliveries: Sequence[Delivery] = ("SDK", "Sidecar")
     rules = rules.RULES
-    # DATABRICKS_AUTH_TYPE keeps the SDKs to the token file, whatever else is there; only these lead them away from it.
-    static_credentials = ("DATABRICKS_CONFIG_PROFILE",)
 
     def default_audience(self, trust: TrustView) -> str | None:
         """The workspace's URL: the vendor's own default, the account's id, is accepted by every other policy."""
@@ -48,6 +49,10 @@ class Databricks:
     def pins_instances(self, settings: DatabricksTrust) -> bool:
         """Never: a policy sees one claim."""
         return False
+
+    def static_credentials(self, settings: DatabricksTrust) -> Sequence[str]:
+        """DATABRICKS_AUTH_TYPE keeps the SDKs to the token file whatever else is there; only these lead them away."""
+        return ("DATABRICKS_CONFIG_PROFILE",)
 
     def addresses(self, settings: DatabricksTrust) -> Mapping[str, str]:
         """None that somebody chose freely: DBX-HOST keeps them to the vendor's."""
@@ -94,7 +99,9 @@ class Databricks:
             application = self.target_id(binding.target)
             if number := settings.number(application):
                 for subject in binding.subjects:
-                    policy_id, document = documents.policy(number, issuer.url, trust.audience, subject)
+                    policy_id, document = documents.policy(
+                        settings.account_id, number, issuer.url, trust.audience, subject
+                    )
                     made[application, policy_id] = document
         return documents.DatabricksAccess(made, settings.account_id)
 

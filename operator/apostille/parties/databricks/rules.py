@@ -10,7 +10,7 @@ from apostille.model.identity import Issuer
 from apostille.parties.databricks.documents import DatabricksAccess, file
 from apostille.parties.databricks.settings import CLOUDS, UUID, is_workspace
 from apostille.parties.party import TrustView
-from apostille.rules import issuers, vendors
+from apostille.rules import issuers
 
 TARGET_FORM = Rule(
     "DBX101", "DBX-TARGET-FORM", Severity.BROKEN, "The target is not the application id of a service principal",
@@ -95,9 +95,8 @@ def target(trust: TrustView, value: str, path: str) -> Iterator[Finding]:
 
 
 def declared(trust: TrustView) -> Iterator[Finding]:
-    """DBX-HOST, DBX-PRINCIPAL-TWICE, DBX-AUD-DEFAULT, DBX-SESSION, X-AUD-FOREIGN."""
+    """DBX-HOST, DBX-PRINCIPAL-TWICE, DBX-AUD-DEFAULT, DBX-SESSION."""
     member = "spec.relyingParty.databricks"
-    yield from vendors.foreign(trust.audience, "spec.audience", own="Databricks", party="Databricks")
     if trust.audience == trust.settings.account_id:
         yield AUD_DEFAULT.at("spec.audience", f"{trust.audience} is the account's id")
     if not is_workspace(trust.settings.host):

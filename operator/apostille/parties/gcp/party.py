@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from apostille.model.finding import Finding
 from apostille.model.identity import Issuer
 from apostille.parties import limits
-from apostille.parties.gcp import cel, commands, documents, resources, rules
+from apostille.parties.gcp import bare, cel, commands, documents, resources, rules
 from apostille.parties.gcp import evaluate as evaluation
 from apostille.parties.gcp.settings import DIRECT, GCPTarget, GCPTrust
 from apostille.parties.party import (
@@ -29,6 +30,7 @@ from apostille_exchange.recipe import Output
 _RENDERED = {"native": documents.render, "cli": commands.render, "terraform": resources.render}
 CREDENTIALS_FILE = "credentials.json"
 STS = "https://sts.googleapis.com/v1/token"
+SOURCE_ENDPOINT = "GoogleExternalAccount"  # spec.delivery.endpoint.type
 IAM_CREDENTIALS = "https://iamcredentials.googleapis.com/"
 FEDERATED_SECONDS = 3600  # of a federated token; nobody can ask for less (cloud-trust §2)
 MAX_IMPERSONATED = 3600  # seconds, without an organisation policy that allows more (cloud-trust §4.4)
@@ -38,14 +40,15 @@ class GCP:
     """Assertions are exchanged at the Security Token Service; IAM decides by the principal, or by whom it may be."""
 
     name = "GCP"
+    vendor = "Google Cloud"
+    configures = "workload identity pool, provider, principals"
     member = "gcp"
     target_field = "serviceAccount"
+    audiences: Sequence[str] = ("//iam.googleapis.com/", "https://iam.googleapis.com/", "sts.googleapis.com")
     Trust = GCPTrust
     Target = GCPTarget
     deliveries: Sequence[Delivery] = ("SDK", "Sidecar")
     rules = rules.RULES
-    # Application default credentials read the variable first; it is ours to set. gcloud prefers these over a file.
-    static_credentials = ("CLOUDSDK_AUTH_ACCESS_TOKEN", "GOOGLE_OAUTH_ACCESS_TOKEN", "GOOGLE_CREDENTIALS")
 
     def default_audience(self, trust: TrustView) -> str | None:
         """The provider's own name: no other receiver has it."""
@@ -54,6 +57,10 @@ class GCP:
     def pins_instances(self, settings: GCPTrust) -> bool:
         """By the condition, where the trust asks for it."""
         return settings.pin_instances
+
+    def static_credentials(self, settings: GCPTrust) -> Sequence[str]:
+        """Application default credentials read the variable that is ours first; gcloud prefers these over a file."""
+        return ("CLOUDSDK_AUTH_ACCESS_TOKEN", "GOOGLE_OAUTH_ACCESS_TOKEN", "GOOGLE_CREDENTIALS")
 
     def addresses(self, settings: GCPTrust) -> Mapping[str, str]:
         """None: they are Google's."""
@@ -140,6 +147,14 @@ class GCP:
         """Rules on documents, whoever wrote them."""
         return rules.judged(access)
 
+    def alone_findings(self, document: Any) -> Iterator[Finding]:
+        """Rules on credential files and IAM policies."""
+        return bare.findings(document)
+
+    def uploaded_keys(self, access: documents.GCPAccess) -> Iterator[tuple[str, str, str]]:
+        """The keys that a service was given."""
+        return documents.uploaded(access)
+
     def acceptances(self, access: documents.GCPAccess) -> Iterator[Acceptance]:
         """What the documents accept."""
         return evaluation.acceptances(access)
@@ -166,7 +181,9 @@ class GCP:
         )
 
     def exchange(self, trust: TrustView, binding: BindingView, paths: Paths) -> tuple[Exchange, Delivered]:
-        """An access token in a file, for gcloud and for programs that take one."""
+        """An access token in a file, for gcloud and for programs that take one; or the assertion at an endpoint."""
+        if binding.endpoint == SOURCE_ENDPOINT:
+            return _source(trust, binding), Delivered(_project(trust))
         path = f"{paths.credentials}/token"
         impersonated = binding.target.service_account != DIRECT
         return (
@@ -183,15 +200,31 @@ class GCP:
         )
 
 
-def credentials_file(trust: TrustView, binding: BindingView, paths: Paths) -> str:
-    """What Google's SDKs read: where the assertion lies, where it is exchanged, and for whom."""
+def _source(trust: TrustView, binding: BindingView) -> Exchange:
+    """The SDK exchanges, and asks the sidecar for the assertion, whose file the containers then need not see."""
+    return Exchange(
+        grant="Assertion",
+        endpoint=STS,
+        outputs=(),
+        parameters={},
+        party_seconds=trust.assertion_seconds,
+        credential_file=credentials_file(trust, binding, None),
+    )
+
+
+def credentials_file(trust: TrustView, binding: BindingView, paths: Paths | None) -> str:
+    """What Google's SDKs read: where the assertion lies, where it is exchanged, and for whom.
+
+    Without ``paths`` it says nothing of the first.
+    """
     document: dict[str, object] = {
         "type": "external_account",
         "audience": f"//iam.googleapis.com/{trust.settings.provider_name}",
         "subject_token_type": "urn:ietf:params:oauth:token-type:jwt",
         "token_url": STS,
-        "credential_source": {"file": paths.token, "format": {"type": "text"}},
     }
+    if paths is not None:
+        document["credential_source"] = {"file": paths.token, "format": {"type": "text"}}
     email = binding.target.service_account
     if email != DIRECT:
         document["service_account_impersonation_url"] = (

@@ -16,7 +16,7 @@ from apostille.parties.gcp.documents import PROVIDER, GCPAccess
 from apostille.parties.gcp.evaluate import MAX_SUBJECT, admits, attributes
 from apostille.parties.gcp.settings import DIRECT, POOL_ID, PROJECT_NUMBER, SERVICE_ACCOUNT, GCPTrust
 from apostille.parties.party import BindingView, TrustView
-from apostille.rules import issuers, vendors
+from apostille.rules import issuers
 from apostille.rules.catalogue import AUD_COMMON, AUD_FOREIGN
 from apostille.rules.checks import is_api_server
 
@@ -174,9 +174,8 @@ _KEY_MEMBERS = frozenset({"kty", "alg", "use", "kid", "n", "e", "x", "y", "crv"}
 
 
 def audience(trust: TrustView, path: str) -> Iterator[Finding]:
-    """X-AUD-FOREIGN, also for another provider's name; and the warning on an audience that others share."""
+    """X-AUD-FOREIGN for another provider's name, and the warning on an audience that others share."""
     value, own = trust.audience, f"//iam.googleapis.com/{trust.settings.provider_name}"
-    yield from vendors.foreign(value, path, own="Google Cloud", party="GCP")
     if value == _GENERIC:
         yield AUD_COMMON.at(path, f"{value} is what many providers accept")
     bare = value.removeprefix("https:")
@@ -270,7 +269,7 @@ def policy(found: Mapping[str, Any], where: str, mapping: Mapping[str, Any]) -> 
 def _generic_audiences(access: GCPAccess) -> Iterator[Finding]:
     issuer = Issuer(str(access.oidc.get("issuerUri", "")))
     for i, value in enumerate(map(str, access.oidc.get("allowedAudiences") or ())):
-        if value == _GENERIC or is_api_server(value, issuer) or any(_others(value)):
+        if value == _GENERIC or is_api_server(value, issuer):
             yield AUD_GENERIC.at(f"{PROVIDER}:oidc.allowedAudiences[{i}]", f"it accepts {value!r}")
 
 
@@ -289,10 +288,6 @@ def _expressions(access: GCPAccess, where: str) -> Iterator[Finding]:
     told = [one["google.subject"] for one in mapped if one is not None]
     if len(told) > 1 and len(set(told)) < len(told):
         yield SUBJECT_CONST.at(f"{PROVIDER}:attributeMapping", f"{told[0]!r} is the subject of several")
-
-
-def _others(audience: str) -> Iterator[Finding]:
-    return vendors.foreign(audience, "", own="Google Cloud", party="GCP")
 
 
 def _keys(oidc: Mapping[str, Any]) -> Iterator[Finding]:

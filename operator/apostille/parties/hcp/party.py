@@ -35,14 +35,15 @@ class HCP:
     """Assertions are exchanged at a service principal's workload identity provider for a token of it."""
 
     name = "HCP"
+    vendor = "HCP"
+    configures = "workload identity providers"
     member = "hcp"
     target_field = "servicePrincipal"
+    audiences: Sequence[str] = ("iam/project/", "https://api.cloud.hashicorp.com/")
     Trust = HCPTrust
     Target = HCPTarget
     deliveries: Sequence[Delivery] = ("SDK", "Sidecar")
     rules = rules.RULES
-    # Client credentials come before a credential file (hcp-sdk-go, config/hcp.go).
-    static_credentials = ("HCP_CLIENT_ID", "HCP_CLIENT_SECRET")
 
     def default_audience(self, trust: TrustView) -> str | None:
         """The project at HCP: the vendor's own default is one for each service principal, a trust has one."""
@@ -51,6 +52,10 @@ class HCP:
     def pins_instances(self, settings: HCPTrust) -> bool:
         """By the statement, where the trust asks for it."""
         return settings.pin_instances
+
+    def static_credentials(self, settings: HCPTrust) -> Sequence[str]:
+        """Client credentials come before a credential file (hcp-sdk-go, config/hcp.go)."""
+        return ("HCP_CLIENT_ID", "HCP_CLIENT_SECRET")
 
     def addresses(self, settings: HCPTrust) -> Mapping[str, str]:
         """None: there is one address."""

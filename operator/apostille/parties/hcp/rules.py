@@ -13,7 +13,7 @@ from apostille.parties.hcp.evaluate import admits
 from apostille.parties.hcp.expressions import Both, Either, Expression, Match, Not, parse
 from apostille.parties.hcp.settings import NAME
 from apostille.parties.party import TrustView
-from apostille.rules import issuers, vendors
+from apostille.rules import issuers
 
 TARGET_FORM = Rule(
     "HCP101", "HCP-TARGET-FORM", Severity.BROKEN, "The target is not the name of a service principal",
@@ -84,8 +84,7 @@ def target(value: str, path: str) -> Iterator[Finding]:
 
 
 def declared(trust: TrustView) -> Iterator[Finding]:
-    """X-AUD-FOREIGN, HCP-SESSION."""
-    yield from vendors.foreign(trust.audience, "spec.audience", own="HCP", party="HCP")
+    """HCP-SESSION."""
     if trust.session_seconds < LIFE:
         yield SESSION.at("spec.ceilings.sessionSeconds", f"{trust.session_seconds} seconds cannot be asked for")
 

@@ -34,14 +34,16 @@ class Keycloak:
     """A token authenticates the client that names its subject; the access token is the client's, or a linked user's."""
 
     name = "Keycloak"
+    vendor = "Keycloak"
+    configures = "identity provider, clients, users"
     member = "keycloak"
     target_field = "client"
+    audiences: Sequence[str] = ()
     Trust = KeycloakTrust
     Target = KeycloakTarget
     # No client library authenticates by a token file by itself.
     deliveries: Sequence[Delivery] = ("Sidecar",)
     rules = rules.RULES
-    static_credentials: Sequence[str] = ()
 
     def default_audience(self, trust: TrustView) -> str | None:
         """The realm's issuer: it accepts no other."""
@@ -50,6 +52,10 @@ class Keycloak:
     def pins_instances(self, settings: KeycloakTrust) -> bool:
         """Never: a client knows a subject and nothing more of it."""
         return False
+
+    def static_credentials(self, settings: KeycloakTrust) -> Sequence[str]:
+        """None is known: clients are configured each in their own way."""
+        return ()
 
     def addresses(self, settings: KeycloakTrust) -> Mapping[str, str]:
         """The server's."""

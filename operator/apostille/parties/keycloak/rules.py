@@ -9,7 +9,6 @@ from apostille.parties.keycloak import evaluate
 from apostille.parties.keycloak.documents import CLIENT, PROVIDER, USER, Document, KeycloakAccess
 from apostille.parties.keycloak.settings import is_client_id
 from apostille.parties.party import BindingView, TrustView
-from apostille.rules import vendors
 
 LONGEST_ASSERTION = 3600  # seconds since iat
 
@@ -89,7 +88,6 @@ _FLOWS = ("standardFlowEnabled", "implicitFlowEnabled", "directAccessGrantsEnabl
 
 def trust(view: TrustView) -> Iterator[Finding]:
     """KC-AUD and KC-LIFE."""
-    yield from vendors.foreign(view.audience, "spec.audience", own="Keycloak", party="Keycloak")
     if view.audience != view.settings.issuer:
         yield AUD.at("spec.audience", f"{view.audience!r} is not {view.settings.issuer!r}")
     if view.assertion_seconds > LONGEST_ASSERTION:

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from apostille.model.finding import Finding, Rule, Severity
 from apostille.parties.minio.settings import MinIOTrust, is_policy_name
 from apostille.parties.party import BindingView, TrustView
-from apostille.rules import vendors
 from apostille.rules.catalogue import AUD_COMMON
 
 TARGET_FORM = Rule(
@@ -65,8 +64,7 @@ _BUCKETS = "arn:aws:s3:::"
 
 
 def audience(value: str, path: str) -> Iterator[Finding]:
-    """X-AUD-FOREIGN, MINIO-AUD-FORM, and the warning on an audience that every MinIO shares."""
-    yield from vendors.foreign(value, path, own="MinIO", party="MinIO")
+    """MINIO-AUD-FORM, and the warning on an audience that every MinIO shares."""
     if value.lower() == "minio":
         yield AUD_COMMON.at(path, f"{value!r} is what many MinIO servers accept")
     if bad := sorted(set(value) & set("\"'\\$#`")):

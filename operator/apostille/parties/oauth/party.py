@@ -35,13 +35,18 @@ class OAuth:
     """The assertion is exchanged at a token endpoint; what the token is good for is declared, never chosen."""
 
     name = "OAuth"
+    vendor = "an OAuth token service"
+    configures = (
+        "what the service must be told, in its own form where it has one: RFC 8693, RFC 7523, token only, Hydra, "
+        "Anthropic, OpenAI, Kernel"
+    )
     member = "oauth"
     target_field = "name"
+    audiences: Sequence[str] = ()
     Trust = OAuthTrust
     Target = OAuthTarget
     deliveries: Sequence[Delivery] = ("SDK", "Sidecar")
     rules = rules.RULES
-    static_credentials = ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN")
 
     def default_audience(self, trust: TrustView) -> str | None:
         """The vendor's, else the token endpoint (RFC 7523 §3); none where nothing is exchanged."""
@@ -51,6 +56,10 @@ class OAuth:
     def pins_instances(self, settings: OAuthTrust) -> bool:
         """By a condition of the service's rule, where the profile has one and the trust asks for it."""
         return settings.pin_instances and settings.kind.pins
+
+    def static_credentials(self, settings: OAuthTrust) -> Sequence[str]:
+        """Those of the profile's own SDK."""
+        return settings.kind.static_credentials
 
     def addresses(self, settings: OAuthTrust) -> Mapping[str, str]:
         """The token endpoint's server, where the trust names one."""
@@ -118,6 +127,10 @@ class OAuth:
     def document_findings(self, access: documents.OAuthAccess) -> Iterator[Finding]:
         """Rules on documents, whoever wrote them."""
         return rules.documents(access)
+
+    def uploaded_keys(self, access: documents.OAuthAccess) -> Iterator[tuple[str, str, str]]:
+        """The keys that a service was given."""
+        return documents.uploaded(access)
 
     def acceptances(self, access: documents.OAuthAccess) -> Iterator[Acceptance]:
         """What the documents accept."""

@@ -17,7 +17,8 @@ class Kind:
 
     ``grant`` is the sidecar's, empty where nothing is exchanged; ``endpoint`` the vendor's, empty where the trust names
     it. ``trust`` and ``target``: fields of the declaration that it uses → whether it needs them. ``parameters``: the
-    grant's → the target's field. ``settings``: the grant's → the trust's field.
+    grant's → the target's field. ``settings``: the grant's → the trust's field. ``static_credentials`` are variables
+    that the service's own SDK prefers over a federated identity.
     """
 
     grant: str
@@ -29,6 +30,7 @@ class Kind:
     settings: Mapping[str, str] = field(default_factory=dict)
     always_single_use: bool = False
     pins: bool = False
+    static_credentials: tuple[str, ...] = ()
 
 
 _ENDPOINT = {"tokenEndpoint": True, "caBundle": False, "singleUse": False}
@@ -63,6 +65,7 @@ KINDS: Mapping[Profile, Kind] = {
         parameters={"ruleID": "ruleID", "serviceAccountID": "serviceAccountID", "workspaceID": "workspaceID"},
         settings={"organizationID": "organizationID"},
         pins=True,
+        static_credentials=("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN"),
     ),
     "OpenAI": Kind(
         "OpenAI",
@@ -72,6 +75,7 @@ KINDS: Mapping[Profile, Kind] = {
         target={"serviceAccountID": True, "projectID": True},
         parameters={"serviceAccountID": "serviceAccountID"},
         settings={"identityProviderID": "identityProviderID"},
+        static_credentials=("OPENAI_API_KEY",),
     ),
     "Kernel": Kind(
         "Kernel",
@@ -80,5 +84,6 @@ KINDS: Mapping[Profile, Kind] = {
         trust=_OPTIONAL_ENDPOINT,
         target={"ruleID": True, "resource": False},
         parameters={"ruleID": "ruleID", "resource": "resource"},
+        static_credentials=("KERNEL_API_KEY",),
     ),
 }

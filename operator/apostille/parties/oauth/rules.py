@@ -11,7 +11,6 @@ from apostille.parties.oauth import evaluate
 from apostille.parties.oauth.documents import PROVIDER, RULE, TRUST, Document, OAuthAccess
 from apostille.parties.oauth.settings import OAuthTrust, is_target_name, value
 from apostille.parties.party import BindingView, TrustView
-from apostille.rules import vendors
 from apostille.rules.catalogue import AUD_COMMON
 
 TARGET_FORM = Rule(
@@ -83,7 +82,6 @@ def trust(view: TrustView, where: str) -> Iterator[Finding]:
     """Audience, the fields of the profile, single use."""
     settings: OAuthTrust = view.settings
     kind = settings.kind
-    yield from vendors.foreign(view.audience, "spec.audience", own="", party=settings.profile)
     if kind.audience and view.audience == kind.audience:
         yield AUD_COMMON.at("spec.audience", f"{view.audience!r} is the same for all who use {settings.profile}")
     for name in _TRUST_FIELDS:

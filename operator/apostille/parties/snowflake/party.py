@@ -30,15 +30,16 @@ class Snowflake:
     """The driver presents the assertion at the login; the workload identity of a service user decides."""
 
     name = "Snowflake"
+    vendor = "Snowflake"
+    configures = "service users, authentication policy, as SQL"
     member = "snowflake"
     target_field = "user"
+    audiences: Sequence[str] = ("snowflakecomputing.com", ".snowflakecomputing.com", ".snowflakecomputing.cn")
     Trust = SnowflakeTrust
     Target = SnowflakeTarget
     # There is nothing that a sidecar could exchange it for: the assertion is the credential.
     deliveries: Sequence[Delivery] = ("SDK",)
     rules = rules.RULES
-    # Of the CLI and of programs that read their connection from variables; each names another way to log in.
-    static_credentials = ("SNOWFLAKE_PASSWORD", "SNOWFLAKE_TOKEN", "SNOWFLAKE_PRIVATE_KEY_PATH")
 
     def default_audience(self, trust: TrustView) -> str | None:
         """The account's URL: the vendor's own default is every account's."""
@@ -47,6 +48,10 @@ class Snowflake:
     def pins_instances(self, settings: SnowflakeTrust) -> bool:
         """Never: an identity is issuer and subject."""
         return False
+
+    def static_credentials(self, settings: SnowflakeTrust) -> Sequence[str]:
+        """Of the CLI and of programs that read their connection from variables; each is another way to log in."""
+        return ("SNOWFLAKE_PASSWORD", "SNOWFLAKE_TOKEN", "SNOWFLAKE_PRIVATE_KEY_PATH")
 
     def addresses(self, settings: SnowflakeTrust) -> Mapping[str, str]:
         """None: it follows from the account."""

@@ -11,7 +11,7 @@ from apostille.parties.party import BindingView, TrustView
 from apostille.parties.snowflake.documents import POLICY_FILE, SnowflakeAccess
 from apostille.parties.snowflake.evaluate import DEFAULT_AUDIENCE
 from apostille.parties.snowflake.settings import IDENTIFIER, is_account
-from apostille.rules import issuers, vendors
+from apostille.rules import issuers
 
 TARGET_FORM = Rule(
     "SNO101", "SNOW-TARGET-FORM", Severity.BROKEN, "The target is not the name of a user",
@@ -98,9 +98,8 @@ def subject(value: str, path: str) -> Iterator[Finding]:
 
 
 def declared(trust: TrustView) -> Iterator[Finding]:
-    """SNOW-ACCOUNT, SNOW-AUD-DEFAULT, SNOW-NO-POLICY, X-AUD-FOREIGN."""
+    """SNOW-ACCOUNT, SNOW-AUD-DEFAULT, SNOW-NO-POLICY."""
     member = "spec.relyingParty.snowflake"
-    yield from vendors.foreign(trust.audience, "spec.audience", own="Snowflake", party="Snowflake")
     if trust.audience.lower() == DEFAULT_AUDIENCE:
         yield AUD_DEFAULT.at("spec.audience", f"{trust.audience} is accepted wherever no list is set")
     if not is_account(trust.settings.account):

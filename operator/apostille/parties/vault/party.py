@@ -33,14 +33,16 @@ class Vault:
     """Assertions are exchanged at the JWT auth method for a client token; the role decides who, its policies what."""
 
     name = "Vault"
+    vendor = "Vault"
+    configures = "JWT auth method, roles"
     member = "vault"
     target_field = "role"
+    audiences: Sequence[str] = ("vault",)
     Trust = VaultTrust
     Target = VaultTarget
     # No client library logs in from a token file by itself.
     deliveries: Sequence[Delivery] = ("Sidecar",)
     rules = rules.RULES
-    static_credentials = ("VAULT_TOKEN",)
 
     def default_audience(self, trust: TrustView) -> str | None:
         """The auth method's own URL: no other receiver has it."""
@@ -49,6 +51,10 @@ class Vault:
     def pins_instances(self, settings: VaultTrust) -> bool:
         """By a bound claim, where the trust asks for it."""
         return settings.pin_instances
+
+    def static_credentials(self, settings: VaultTrust) -> Sequence[str]:
+        """The vendor's CLI and clients take a token from there."""
+        return ("VAULT_TOKEN",)
 
     def addresses(self, settings: VaultTrust) -> Mapping[str, str]:
         """The server's."""

@@ -10,7 +10,7 @@ from apostille.parties.party import TrustView
 from apostille.parties.vault.documents import CONFIG, VaultAccess
 from apostille.parties.vault.evaluate import strings
 from apostille.parties.vault.settings import is_role_name
-from apostille.rules import keys, vendors
+from apostille.rules import keys
 from apostille.rules.catalogue import AUD_COMMON
 
 TARGET_FORM = Rule(
@@ -107,8 +107,7 @@ _CLOCK_SKEW = 60  # seconds, Vault's default
 
 
 def audience(value: str, path: str) -> Iterator[Finding]:
-    """X-AUD-FOREIGN, and the warning on an audience that every Vault shares."""
-    yield from vendors.foreign(value, path, own="Vault", party="Vault")
+    """The warning on an audience that every Vault shares."""
     if value.lower() == "vault":
         yield AUD_COMMON.at(path, f"{value!r} is what many Vault servers accept")
 

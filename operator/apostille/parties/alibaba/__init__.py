@@ -1,0 +1,1 @@
+"""Alibaba Cloud: an OIDC identity provider and role trust policies of RAM, AssumeRoleWithOIDC at STS."""
