@@ -30,7 +30,7 @@ test: ## Unit, golden, property and integration tests on real API servers
 e2e: ## The long forms: kills, outages, races, a real node, Vault, MinIO, Keycloak and Hydra, the demos end to end
 	@hack/testbed build
 	@hack/testbed build vault minio
-	-@hack/testbed build hydra keycloak
+	-@hack/testbed build hydra keycloak hcp-caller
 	-@hack/testbed build --node
 	@$(PYTEST) -n $(E2E_WORKERS) -m "e2e and not soak"
 

@@ -6,10 +6,10 @@ import argparse
 import sys
 from pathlib import Path
 
-from apostille_generate import commands, crds, observability, parties, reasons, reference, rules, values
+from apostille_generate import commands, crds, observability, parties, reasons, reference, rules, validation, values
 
 ROOT = Path(__file__).parents[2]
-GENERATORS = (crds, reference, rules, reasons, commands, observability, values, parties)
+GENERATORS = (crds, reference, rules, reasons, commands, observability, values, parties, validation)
 
 
 def main() -> int:

@@ -95,9 +95,9 @@ def _parser() -> argparse.ArgumentParser:
 
     schemas = commands.add_parser("schemas", help="write the schemas kept with the tests: what others take")
     schemas.add_argument(
-        "of", nargs="*", choices=["api", "terraform", []], metavar="OF",
-        help="api: API servers of other versions, tests/chart/schemas; terraform: Terraform providers, "
-        "tests/parties/schemas; default: both",
+        "of", nargs="*", choices=["api", "terraform", "vendors", []], metavar="OF",
+        help="api: API servers of other versions, tests/chart/schemas; terraform and vendors: Terraform providers, "
+        "vendors' APIs and commands, tests/parties/schemas; default: all",
     )  # fmt: skip
     schemas.set_defaults(command=_schemas)
 
@@ -157,12 +157,12 @@ def _manifest(options: argparse.Namespace, say: Console) -> None:
 
 
 def _schemas(options: argparse.Namespace, say: Console) -> None:
-    from apostille_testbed import api_schemas, terraform_schemas
+    from apostille_testbed import api_schemas, terraform_schemas, vendor_schemas
 
-    for name, module in (("api", api_schemas), ("terraform", terraform_schemas)):
-        if name in (options.of or (name,)):
-            module.write(say)
-            say(f"wrote {module.FOLDER}")
+    known = {"api": api_schemas, "terraform": terraform_schemas, "vendors": vendor_schemas}
+    for name in options.of or known:
+        known[name].write(say)
+        say(f"wrote {known[name].FOLDER}")
 
 
 def _up(options: argparse.Namespace, say: Console) -> None:

@@ -15,7 +15,6 @@ from __future__ import annotations
 import ast
 import json
 import re
-import subprocess
 import tarfile
 import tempfile
 from collections.abc import Mapping
@@ -23,7 +22,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from apostille_testbed.golang import BuildError, installer
+from apostille_testbed.golang import BuildError
+from apostille_testbed.packages import unpack
 from apostille_testbed.progress import Say
 
 FOLDER = Path(__file__).parents[2] / "tests" / "parties" / "schemas" / "terraform"
@@ -99,6 +99,11 @@ SOURCES: tuple[_Binding | _Bridged, ...] = (
         },
         names={"keycloak_user": {"federated_identities": "federated_identity"}},
         required={"keycloak_openid_client": ("client_id",)},
+    ),
+    _Bridged(
+        "aliyun/alicloud", "pulumi-alicloud", "4.0.0",
+        {"alicloud_ims_oidc_provider": "ims/oidc_provider", "alicloud_ram_role": "ram/role"},
+        required={"alicloud_ims_oidc_provider": ("oidc_provider_name",)},
     ),
     _Bridged("aminueza/minio", "pulumi-minio", "0.17.1", {"minio_iam_policy": "iam_policy"}),
 )  # fmt: skip
@@ -276,9 +281,4 @@ def bridged(code: str, inputs: str) -> Schema:
 
 
 def _installed(of: _Binding | _Bridged, folder: Path) -> Path:
-    wanted = f"{of.package}=={of.version}"
-    command = [*installer(), "--no-deps", "--target", str(folder), wanted]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        raise BuildError(f"{wanted} cannot be had:\n{done.stderr.strip()[-2000:]}")
-    return folder / of.package.replace("-", "_")
+    return unpack(of.package, of.version, folder) / of.package.replace("-", "_")

@@ -39,6 +39,15 @@ def test_an_undeclared_user_of_an_enforced_audience_is_refused(kind: str) -> Non
     assert rules(trust, projected("https://other.example", kind=kind)) == []
 
 
+def test_a_service_account_by_its_deprecated_name_is_the_same() -> None:
+    workload = projected(account="reader")
+    spec = workload["spec"]["template"]["spec"]
+    spec["serviceAccount"] = spec.pop("serviceAccountName")
+    assert rules(raw_trust(enforcement=ENFORCED), raw_binding(), workload) == []
+    spec["serviceAccount"] = "stranger"
+    assert rules(raw_trust(enforcement=ENFORCED), raw_binding(), workload) == [("APO501", Severity.DENY)]
+
+
 def test_where_it_is_only_recorded_lint_warns() -> None:
     assert rules(raw_trust(), projected()) == [("APO501", Severity.WARN)]
 

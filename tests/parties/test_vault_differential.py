@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import subprocess
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
+from apostille.parties import shell
 from apostille.parties.vault import documents
 from apostille.parties.vault.documents import VaultAccess
 from apostille.parties.vault.evaluate import evaluate
@@ -129,3 +133,25 @@ def test_what_is_rendered_from_declarations(vault: tuple[Issuer, VaultParty], se
     assert "token is expired" in server.login("jwt", "payments-reader", gone).errors
     server.apply("jwt", PARTY.render(PARTY.access(by.view, (), FACTS), "native"))
     assert server.login("jwt", "payments-reader", issuer.token(READER, by.audience)).status == 400
+
+
+def test_the_script_makes_what_the_documents_say(vault: tuple[Issuer, VaultParty]) -> None:
+    """With Vault's own command line, twice: the first time there is nothing, the second everything."""
+    _, server = vault
+    trust = vault_trust(settings={"mount": "by-script"})
+    made = PARTY.access(trust.view, [vault_binding().view(PARTY)], FACTS)
+    environment = {
+        "PATH": os.environ["PATH"], "HOME": str(server.directory), "VAULT": str(server.program),
+        "VAULT_ADDR": server.url, "VAULT_CACERT": str(server.ca), "VAULT_TOKEN": server.root_token,
+    }  # fmt: skip
+    for _ in range(2):
+        done = subprocess.run(
+            [shutil.which("sh") or "sh"], input=PARTY.render(made, "cli")[shell.FILE], env=environment, text=True,
+            capture_output=True, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        for name, wanted in made.roles.items():
+            there = server.call("GET", f"auth/by-script/role/{name}", server.root_token).body["data"]
+            assert {key: there[key] or type(value)() for key, value in wanted.items()} == wanted
+        there = server.call("GET", "auth/by-script/config", server.root_token).body["data"]
+        assert {key: there[key] for key in made.config} == made.config

@@ -7,8 +7,6 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-import pytest
-
 from apostille.core.judge import judge_trust
 from apostille.model.finding import Finding
 from apostille.model.identity import Issuer
@@ -67,7 +65,7 @@ def _judged(provider: Mapping[str, Any] | None = None, member: str = "", **oidc:
     return lambda: judged(GCPAccess({}, good | dict(provider or {}), {READER: policy}))
 
 
-def _alone(**changes: Any) -> Findings:
+def alone(**changes: Any) -> Findings:
     """A credential file, as `gcloud iam workload-identity-pools create-cred-config` writes it."""
     good = {
         "type": "external_account", "audience": f"//iam.googleapis.com/{PROVIDER_NAME}",
@@ -132,7 +130,7 @@ CASES: dict[str, tuple[str, Findings, Findings]] = {
         "provider.json:oidc.allowedAudiences[0]", _judged(allowedAudiences=[ISSUER.url]),
         _judged(allowedAudiences=["https://gcp-prod.sts.example"]),
     ),
-    "GCP218": ("token_url", _alone(token_url="https://sts.googleapis.com.evil.example/v1/token"), _alone()),
+    "GCP218": ("token_url", alone(token_url="https://sts.googleapis.com.evil.example/v1/token"), alone()),
     "GCP219": (
         "bindings[1].members[0]",
         _policy(("roles/owner", "user:a@example.com"), ("roles/iam.workloadIdentityUser", _PRINCIPAL)),
@@ -144,31 +142,3 @@ CASES: dict[str, tuple[str, Findings, Findings]] = {
 
 def _over_members(count: int) -> list[Finding]:
     return list(_bound(*(f"a{i}" for i in range(count)))())
-
-
-@pytest.mark.parametrize(
-    ("changes", "fields"),
-    [
-        ({"token_url": "https://sts.europe-west1.rep.googleapis.com/v1/token"}, []),
-        ({"token_url": "https://sts.mtls.googleapis.com/v1/token"}, []),
-        ({"universe_domain": "example.goog", "token_url": "https://sts.example.goog/v1/token",
-          "service_account_impersonation_url": None}, []),
-        ({"token_url": "http://sts.googleapis.com/v1/token"}, ["token_url"]),
-        ({"token_url": "https://sts.googleapis.com@evil.example/"}, ["token_url"]),
-        ({"token_url": "https://u:p@sts.googleapis.com/"}, ["token_url"]),
-        ({"token_url": "https://sts.googleapis.com:8443/"}, ["token_url"]),
-        ({"token_url": "https://[sts.googleapis.com/"}, ["token_url"]),
-        ({"service_account_impersonation_url": "https://sts.googleapis.com/"}, ["service_account_impersonation_url"]),
-        ({"credential_source": {"executable": {"command": "x"}}}, ["credential_source.executable"]),
-        ({"credential_source": {"url": "http://169.254.169.254/"}}, ["credential_source.url"]),
-        ({"universe_domain": "evil example"}, ["universe_domain"]),
-        ({"type": "service_account", "token_url": "https://evil.example"}, []),
-    ],
-)  # fmt: skip
-def test_where_a_credential_file_sends_tokens(changes: dict[str, Any], fields: list[str]) -> None:
-    assert [finding.path for finding in _alone(**changes)()] == fields
-
-
-@pytest.mark.parametrize("document", [None, [], {"bindings": 5}, {"bindings": [5, {"members": 5}, {"role": 1}]}])
-def test_what_is_none_of_googles_documents_is_left_alone(document: Any) -> None:
-    assert list(bare.findings(document)) == []

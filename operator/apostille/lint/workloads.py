@@ -49,6 +49,10 @@ def findings(workloads: Iterable[Object], declared: Declared) -> Iterator[tuple[
         spec = pod.get("spec")
         if one.live or not isinstance(spec, Mapping):
             continue
+        if (name := spec.get("serviceAccount")) and not spec.get("serviceAccountName"):
+            # As the API server reads it (v1 conversion of PodSpec: DeprecatedServiceAccount).
+            spec = {**spec, "serviceAccountName": name}
+            pod = {**pod, "spec": spec}
         namespace = one.namespace or declared.namespace
         account = ServiceAccount(namespace, str(spec.get("serviceAccountName") or "default"))
         if namespace:

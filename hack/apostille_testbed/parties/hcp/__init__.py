@@ -6,4 +6,4 @@ from apostille_testbed.parties.stands import Stands
 
 __all__ = ["STANDS", "Exchange", "HCPParty", "ProviderError"]
 
-STANDS = Stands("HCP", "a strict judge, whose statements HashiCorp's own go-bexpr evaluates")
+STANDS = Stands("HCP", "a strict judge, whose statements HashiCorp's own go-bexpr evaluates; the unmodified SDK for Go")
