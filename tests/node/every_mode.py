@@ -78,7 +78,9 @@ _POLICY = {
     "name": "ledger-reader",
     "statements": [{"actions": ["s3:ListBucket"], "resources": [f"arn:aws:s3:::{BUCKET}"]}],
 }
-_HYDRA_CLIENTS = [{"name": name, "clientID": name, "scopes": ["read"]} for name in ("api", LIVES)]
+_HYDRA_CLIENTS = [
+    {"name": name, "clientID": name, "scopes": [scope]} for name, scope in (("api", "read"), (LIVES, "watch"))
+]
 _VAULT_ROLES = [{"name": name, "policies": ["reader"]} for name in ("reader", LIVES)]
 
 PARTIES: Mapping[str, Declared] = {
