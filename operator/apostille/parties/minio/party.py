@@ -114,8 +114,8 @@ class MinIO:
         return documents.parse(files)
 
     def document_findings(self, access: documents.MinIOAccess) -> Iterable[Finding]:
-        """None: it has no rules on documents."""
-        return ()
+        """Rules on documents, whoever wrote them."""
+        return rules.documents(access)
 
     def evaluate(self, access: documents.MinIOAccess, claims: Claims, target: str) -> Verdict:
         """As the server would judge, exchange and policy together."""
