@@ -70,7 +70,7 @@ def _variants(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
             yield f"{path}[{i}] left out", value[:i] + value[i + 1 :]
             for where, variant in _variants(child, f"{path}[{i}]"):
                 yield where, [*value[:i], variant, *value[i + 1 :]]
-    for variant in ("", "*", [], {}, None, 7, True, ["*"], "x"):
+    for variant in ("", "*", [], {}, None, 7, ["*"]):
         yield f"{path} = {variant!r}", variant
 
 
