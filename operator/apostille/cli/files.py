@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -12,6 +13,10 @@ from apostille.lint.text import Problem
 STDIN = "stdin"
 MAX_FILE = 64 << 20
 _SUFFIXES = (".yaml", ".yml", ".json", ".env")
+# Of SQL only what is rendered: other scripts are nobody's to read.
+_SCRIPTS = re.compile(r"(user-.+|authentication-policy)\.sql")
+# Folders of examples that are wrong on purpose, as other tools have them: said, and read where they are named.
+_TESTDATA = "testdata"
 # Of a chart's folder: templates, which are no YAML before they are rendered, and values.
 _CHART = "Chart.yaml"
 
@@ -38,13 +43,15 @@ def wanted(names: Sequence[str], paths: Sequence[str]) -> list[str]:
     """Of names of files under ``paths`` those that `read` would take; ``paths`` themselves may name files."""
     charts = {os.path.dirname(name) for name in names if os.path.basename(name) == _CHART}
     explicit = {os.path.normpath(path) for path in paths}
-    return [name for name in names if os.path.normpath(name) in explicit or _concerns(name, charts)]
+    folders = [f"{path}/" for path in sorted(explicit, key=len, reverse=True) if path != "."]
+    return [name for name in names if os.path.normpath(name) in explicit or _concerns(name, charts, folders)]
 
 
-def _concerns(name: str, charts: set[str]) -> bool:
+def _concerns(name: str, charts: set[str], named: Sequence[str]) -> bool:
     folder, base = os.path.split(name)
     parts = folder.split("/") if folder else []
-    if any((part.startswith(".") and part not in (".", "..")) or part == "node_modules" for part in parts):
+    below = next((name.removeprefix(one) for one in named if name.startswith(one)), name)
+    if any(_passed_over(part) for part in below.split("/")[:-1]):
         return False
     above = ["/".join(parts[:i]) for i in range(len(parts) + 1)]
     if any(one in charts and parts[len(one.split("/")) if one else 0 :][:1] == ["templates"] for one in above):
@@ -52,8 +59,13 @@ def _concerns(name: str, charts: set[str]) -> bool:
     return _named(base) and not (folder in charts and base.startswith("values"))
 
 
+def _passed_over(folder: str) -> bool:
+    return folder.startswith(".") or folder in ("node_modules", _TESTDATA)
+
+
 def _named(base: str) -> bool:
-    return base.endswith(_SUFFIXES) and not base.startswith(".") and base != "values.schema.json"
+    known = base.endswith(_SUFFIXES) or _SCRIPTS.fullmatch(base) is not None
+    return known and not base.startswith(".") and base != "values.schema.json"
 
 
 def _files(path: str, notes: list[str]) -> Iterator[str]:
@@ -61,9 +73,10 @@ def _files(path: str, notes: list[str]) -> Iterator[str]:
         os.stat(path)
         yield path
         return
-    charts = 0
+    charts, examples = 0, []
     for folder, folders, names in os.walk(path, onerror=_raised):
-        folders[:] = sorted(one for one in folders if not one.startswith(".") and one != "node_modules")
+        examples += [os.path.join(folder, one).removeprefix("./") for one in folders if one == _TESTDATA]
+        folders[:] = sorted(one for one in folders if not _passed_over(one))
         if _CHART in names:
             charts += "templates" in folders
             folders[:] = [one for one in folders if one != "templates"]
@@ -76,6 +89,8 @@ def _files(path: str, notes: list[str]) -> Iterator[str]:
             f"{charts} Helm chart{'s'[: charts != 1]} under {path}: templates are not read; render them first (helm "
             "template … | apostille lint -)"
         )
+    if examples:
+        notes.append(f"not read: {', '.join(sorted(examples))}; name a folder of test data to have it judged")
 
 
 def _raised(error: OSError) -> None:

@@ -54,6 +54,11 @@ def judging(parser: argparse.ArgumentParser) -> None:
     """What rules need to know of the cluster that the files are for."""
     parser.add_argument("--issuer", metavar="URL", help="of the cluster; without it rules about it wait")
     parser.add_argument(
+        "--jwks",
+        metavar="FILE",
+        help="the issuer's keys, as kubectl get --raw /openid/v1/jwks prints them; uploaded ones are compared",
+    )
+    parser.add_argument(
         "--own-namespace",
         metavar="NAME",
         default=common.OWN_NAMESPACE,
@@ -101,16 +106,39 @@ def run(options: argparse.Namespace) -> int:
 
 
 def judge_context(options: argparse.Namespace, live: Issuer | None = None) -> Any:
-    """What the rules need. Raises ValueError for an address or a mode that is none."""
+    """What the rules need. Raises OSError, and ValueError for an address, a mode or keys that are none."""
     from apostille.core.judge import Context
     from apostille.model.identity import Issuer
     from apostille.parties.registry import catalogue
     from apostille.rules.addresses import AddressPolicy
     from apostille.rules.modes import Modes
 
-    issuer = Issuer(options.issuer) if options.issuer else live
+    # A live issuer has its keys, so that it is kept where it is the one that was named.
+    issuer = live if live and options.issuer in (None, live.url) else Issuer(options.issuer) if options.issuer else None
+    if options.jwks:
+        issuer = _with_keys(issuer, options.jwks)
     modes = Modes.of(options.rule, catalogue())
     return Context(issuer, options.own_namespace, AddressPolicy.of(options.party_address), modes)
+
+
+def _with_keys(issuer: Issuer | None, file: str) -> Issuer:
+    """Raises OSError, ValueError."""
+    import json
+    from pathlib import Path
+
+    from apostille.model.finding import refusals
+    from apostille.rules import keys
+
+    if issuer is None:
+        raise ValueError("--jwks: name the issuer whose keys they are with --issuer")
+    try:
+        document = json.loads(Path(file).read_bytes())
+        made = keys.issuer(issuer.url, document)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{file}: {error}") from None
+    if found := refusals(keys.key_set(document, file)):
+        raise ValueError(str(found[0]))
+    return made
 
 
 def fails_on(on: str) -> Severity | None:
@@ -147,21 +175,21 @@ def _text(report: Report, form: str, fails: Severity | None) -> str:
 
 
 def _live(options: argparse.Namespace) -> tuple[list[dict[str, Any]], Issuer | None]:
-    """The cluster's trusts, and its issuer where it may be read. Raises ConnectionError."""
+    """The cluster's trusts, and its issuer with its keys where they may be read. Raises ConnectionError."""
     import asyncio
 
     from apostille.kube.client import TRUSTS, ApiError, Client
     from apostille.kube.connection import Connection
-    from apostille.model.identity import Issuer
     from apostille.model.names import API_VERSION, TRUST_KIND
+    from apostille.rules.keys import issuer as published
 
     async def read() -> tuple[list[dict[str, Any]], Issuer | None]:
         async with Client(Connection.load(options.kubeconfig, options.context)) as client:
             found, _ = await client.list_all(TRUSTS.path())
             try:
                 document = await client.get("/.well-known/openid-configuration")
-                issuer = Issuer(str(document["issuer"]))
-            except (ApiError, KeyError):
+                issuer = published(str(document["issuer"]), await client.get("/openid/v1/jwks"))
+            except (ApiError, KeyError, ValueError):
                 issuer = None
             return [{"apiVersion": API_VERSION, "kind": TRUST_KIND, **one} for one in found], issuer
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 from apostille.kube.client import SERVICE_ACCOUNTS, ApiError, Client
 from apostille.model.finding import Finding, refusals
 from apostille.model.identity import Issuer
 from apostille.rules import catalogue
+from apostille.rules.keys import issuer as published
 from apostille.rules.keys import key_set
 
 
@@ -47,13 +48,7 @@ def _issuer(document: dict[str, Any], keys: dict[str, Any], claims: dict[str, An
     if found := refusals(findings(url, keys, claims)):
         raise IssuerUnknown("; ".join(map(str, found)))
     audiences = claims.get("aud") or []
-    return Issuer(
-        url=url,
-        key_ids=tuple(sorted(str(key.get("kid", "")) for key in keys.get("keys") or ())),
-        algorithms=tuple(sorted({str(key["alg"]) for key in keys.get("keys") or () if key.get("alg")})) or ("RS256",),
-        api_audiences=tuple(sorted([audiences] if isinstance(audiences, str) else audiences)),
-        jwks=_public(keys.get("keys") or ()),
-    )
+    return published(url, keys, [audiences] if isinstance(audiences, str) else audiences)
 
 
 def findings(url: str, keys: dict[str, Any], claims: dict[str, Any]) -> Iterator[Finding]:
@@ -65,16 +60,6 @@ def findings(url: str, keys: dict[str, Any], claims: dict[str, Any]) -> Iterator
     if not url.startswith("https://"):
         yield catalogue.ISSUER_HTTP.at("spec.issuer", f"the cluster's issuer is {url!r}")
     yield from key_set(keys, "/openid/v1/jwks")
-
-
-# Nothing else belongs to a public key, and Google takes nothing else (cloud-trust §4.1).
-_MEMBERS = ("kty", "alg", "use", "kid", "n", "e", "x", "y", "crv")
-
-
-def _public(keys: Iterable[Mapping[str, Any]]) -> str:
-    """The keys in the order of their ids, so that the same keys are the same text."""
-    kept = [{member: key[member] for member in _MEMBERS if member in key} for key in keys]
-    return json.dumps({"keys": sorted(kept, key=lambda key: str(key.get("kid", "")))}, separators=(",", ":"))
 
 
 def _claims(token: str) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from apostille.core.resolve import ResolvedBinding, World, resolve
 from apostille.kinds import decode
 from apostille.kinds.federation_trust import FederationTrust
 from apostille.kinds.workload_binding import WorkloadBinding
+from apostille.lint.foreign import NOT_YAML
 from apostille.lint.judge import Options, lint
 from apostille.lint.objects import objects
 from apostille.lint.report import Report, Result
@@ -160,7 +161,7 @@ def _declared(
     bindings: dict[tuple[str, str], WorkloadBinding] = {}
     for file in files:
         text = file if isinstance(file, Problem) else decode_text(*file)
-        if isinstance(text, Problem) or isinstance(file, Problem) or file[0].endswith(".env"):
+        if isinstance(text, Problem) or isinstance(file, Problem) or file[0].endswith(NOT_YAML):
             continue
         for document in documents(file[0], text):
             for one in objects(document) if isinstance(document, Document) else ():

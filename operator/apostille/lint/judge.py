@@ -102,7 +102,7 @@ def lint(files: Iterable[tuple[str, bytes] | Problem], options: Options, notes: 
     of_workloads = workloads.Declared(receivers, accepted, options.context.own_namespace, options.namespace)
     for finding, one in workloads.findings(world.workloads, of_workloads):
         world.add(finding, one)
-    for result in foreign.results(natives, roots, found):
+    for result in foreign.results(natives, roots, found, options.context.issuer):
         world.results.append((result, None))
     bindings = {(binding.namespace, binding.name): binding for binding, _ in reversed(world.bindings)}
     declared = [trust for trust, _ in world.trusts.values()], list(bindings.values())

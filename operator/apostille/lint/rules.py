@@ -51,4 +51,21 @@ NOT_CURRENT = Rule(
     _LINT,
 )  # fmt: skip
 
-RULES: tuple[Rule, ...] = (SUPPRESSION, UNUSED, INVALID, TWICE, POD_REFUSED, POD_WARNED, NOT_CURRENT)
+STRANGERS = Rule(
+    "LNT501", "LINT-STRANGERS", Severity.DENY, "A relying party's documents let strangers in",
+    "Name the exact subjects, the one issuer and the one audience; the party's own rules beside it say where",
+    "The documents were asked as the party itself would judge: by a service account of a namespace that nobody named, "
+    "by one that a pattern in them stands for, and by a declared subject of another cluster.",
+    _LINT,
+)  # fmt: skip
+NOT_ASKED = Rule(
+    "LNT502", "LINT-NOT-JUDGED", Severity.WARN, "Whether strangers get in was not judged",
+    "Look at it yourself",
+    "Something in the documents decides it that a token's claims do not tell, or that is not evaluated here. Nothing "
+    "is said rather than something that may be wrong.",
+    _LINT,
+)  # fmt: skip
+
+RULES: tuple[Rule, ...] = (
+    SUPPRESSION, UNUSED, INVALID, TWICE, POD_REFUSED, POD_WARNED, NOT_CURRENT, STRANGERS, NOT_ASKED,
+)  # fmt: skip

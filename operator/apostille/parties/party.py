@@ -145,6 +145,19 @@ class Verdict:
     reason: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Acceptance:
+    """What documents say is accepted for a target: whose assertions, for which audience; `evaluate` says which of them.
+
+    ``file`` is the document that decides. ``issuer`` is empty where the party compares none.
+    """
+
+    file: str
+    target: str
+    issuer: str
+    audience: str
+
+
 class Access(Protocol):
     """The trust configuration that must exist at a party; a frozen, comparable value."""
 
@@ -237,6 +250,9 @@ class Party(Protocol):
     def document_findings(self, access: Any) -> Iterable[Finding]:
         """What is too broad, or can never work, in documents as `parse` reads them; paths are ``FILE:FIELD``."""
 
+    def acceptances(self, access: Any) -> Iterable[Acceptance]:
+        """Every target with every issuer and audience that documents have for it."""
+
     def evaluate(self, access: Any, claims: Claims, target: str) -> Verdict:
         """Who gets in, by the party's own semantics."""
 
@@ -260,3 +276,19 @@ class StandsAlone(Protocol):
 
     def alone(self, document: Any) -> Mapping[str, str] | None:
         """Native documents that are made of it; None for what is none of the party's."""
+
+
+@runtime_checkable
+class JudgesAlone(Protocol):
+    """A party that has something to say of documents of which no native ones can be made."""
+
+    def judged_alone(self, document: Any) -> Iterable[Finding]:
+        """What is said of a document by itself; paths are its own fields. Nothing of what is none of the party's."""
+
+
+@runtime_checkable
+class HoldsKeys(Protocol):
+    """A party that may be given the issuer's keys, which then stand in its documents."""
+
+    def uploaded_keys(self, access: Any) -> Iterable[tuple[str, str, str]]:
+        """Where, as ``FILE:FIELD``, the issuer that they are of, and their JSON text."""

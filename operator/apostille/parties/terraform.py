@@ -20,16 +20,22 @@ def document(
 ) -> dict[str, str]:
     """The configuration as the one file of its form.
 
-    ``providers`` are local names with their sources, ``resources`` arguments by type and name. Every string is taken
-    as it is: nothing in it is a template.
+    ``providers`` are local names with their sources, behind which, after a space, may stand what version they need
+    (``keycloak/keycloak >= 5.8.0``); ``resources`` arguments by type and name. Every string is taken as it is: nothing
+    in it is a template.
     """
     made: dict[str, Any] = {
-        "terraform": {"required_providers": {name: {"source": source} for name, source in providers.items()}},
+        "terraform": {"required_providers": {name: _provider(source) for name, source in providers.items()}},
         "resource": {kind: _literal(dict(named)) for kind, named in resources.items() if named},
     }
     if outputs:
         made["output"] = _literal(dict(outputs))
     return {FILE: json.dumps(made, indent=2, ensure_ascii=True) + "\n"}
+
+
+def _provider(wanted: str) -> dict[str, str]:
+    source, _, version = wanted.partition(" ")
+    return {"source": source} | ({"version": version} if version else {})
 
 
 def name(text: str) -> str:

@@ -114,7 +114,7 @@ TOKEN_UNGRANTED = Rule(
     "Declare a WorkloadBinding for the service account, or see why it ended: kubectl get wbind",
     "Under an enforced trust only declared bindings get tokens for its audience; this is also what an ended "
     "binding meets. The rule holds in the API server itself, also while Apostille is down.",
-    ("webhook", "policy"),
+    ("webhook", "policy", "lint"),
 )  # fmt: skip
 TOKEN_UNBOUND = Rule(
     "APO502", "X-TOKEN-UNBOUND", Severity.DENY, "The token is not bound to a pod",
@@ -128,13 +128,13 @@ TOKEN_LONG = Rule(
     "APO503", "X-LIFE", Severity.DENY, "The token lives longer than is granted",
     "Lower expirationSeconds to at most spec.ceilings.assertionSeconds of the trust",
     "The ceiling bounds how long a token can be used after its binding has ended.",
-    ("webhook", "policy"),
+    ("webhook", "policy", "lint"),
 )  # fmt: skip
 TOKEN_MOUNTED = Rule(
     "APO504", "X-TOKEN-DEBUG", Severity.DENY, "A debug container mounts the identity of a workload",
     "Leave out the debug container's volumeMounts: whoever may debug a pod need not be who the pod is",
     "The right to debug a pod would otherwise be the right to be that workload at the relying party.",
-    ("webhook", "policy"),
+    ("webhook", "policy", "lint"),
 )  # fmt: skip
 
 URL_FORM = Rule(
@@ -162,7 +162,7 @@ ISSUER_MISMATCH = Rule(
     "Correct --service-account-issuer of the API server, so that both are the same byte for byte",
     "A relying party looks up the keys under the issuer that a token names, and compares it byte for byte with what it "
     "was set up with; a slash at the end is another issuer.",
-    ("status",),
+    ("status", "lint"),
 )  # fmt: skip
 ISSUER_HTTP = Rule(
     "APO702", "X-ISSUER-HTTP", Severity.BROKEN, "The issuer is no https URL",

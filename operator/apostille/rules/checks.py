@@ -20,17 +20,17 @@ EXTENDED_SECONDS = 3607
 _API_SERVER = re.compile(r"kubernetes(\.default(\.svc(\.[a-z0-9-]+(\.[a-z0-9-]+)*)?)?)?\.?(:[0-9]+)?")
 
 
-def _bare(audience: str) -> str:
-    """An audience without what people vary by mistake: scheme, case, trailing slashes."""
-    return re.sub(r"^[a-z][a-z0-9+.-]*://", "", audience.strip().lower()).rstrip("/")
+def bare(name: str) -> str:
+    """An audience or an issuer without what people vary by mistake: scheme, case, trailing slashes."""
+    return re.sub(r"^[a-z][a-z0-9+.-]*://", "", name.strip().lower()).rstrip("/")
 
 
 def is_api_server(audience: str, issuer: Issuer | None) -> bool:
     """Whether a token for this audience would be accepted by this cluster's API server, in any spelling."""
-    if _API_SERVER.fullmatch(_bare(audience)):
+    if _API_SERVER.fullmatch(bare(audience)):
         return True
     own = {*issuer.api_audiences, issuer.url} if issuer else set()
-    return _bare(audience) in {_bare(value) for value in own}
+    return bare(audience) in {bare(value) for value in own}
 
 
 def audience(value: str, path: str, issuer: Issuer | None) -> Iterator[Finding]:
@@ -51,7 +51,7 @@ def audience(value: str, path: str, issuer: Issuer | None) -> Iterator[Finding]:
 
 def issuer(issuer: Issuer, path: str) -> Iterator[Finding]:
     """X-ISSUER-SHARED: what kubeadm, kind and others name every cluster's issuer."""
-    if _API_SERVER.fullmatch(_bare(issuer.url)):
+    if _API_SERVER.fullmatch(bare(issuer.url)):
         yield catalogue.ISSUER_SHARED.at(path, f"the cluster's issuer is {issuer.url!r}")
 
 

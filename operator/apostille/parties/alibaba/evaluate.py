@@ -6,7 +6,7 @@ Of a token RAM offers issuer, audience and subject as condition keys ("Create a 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from apostille.parties.alibaba.documents import (
@@ -17,10 +17,11 @@ from apostille.parties.alibaba.documents import (
     AlibabaAccess,
     as_list,
     federated,
+    role_file,
     statements,
     trust_policy,
 )
-from apostille.parties.party import Claims, Verdict
+from apostille.parties.party import Acceptance, Claims, Verdict
 
 _CLAIMS = {ISS: "iss", AUD: "aud", SUB: "sub"}
 
@@ -39,6 +40,14 @@ def evaluate(access: AlibabaAccess, claims: Claims, target: str) -> Verdict:
     if not allows(trust_policy(access, role), access.provider_arn, claims):
         return Verdict(False, "SubjectMismatch")
     return Verdict(True)
+
+
+def acceptances(access: AlibabaAccess) -> Iterator[Acceptance]:
+    """Every role with every audience of the provider."""
+    for role in access.roles:
+        arn = f"acs:ram::{access.account_id}:role/{role.name}"
+        for audience in access.audiences:
+            yield Acceptance(role_file(role.name), arn, access.issuer, audience)
 
 
 def allows(policy: Mapping[str, Any], provider_arn: str, claims: Claims) -> bool:

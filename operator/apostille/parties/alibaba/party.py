@@ -11,6 +11,7 @@ from apostille.parties.alibaba import alone, commands, documents, resources, rul
 from apostille.parties.alibaba import evaluate as evaluation
 from apostille.parties.alibaba.settings import ROLE_ARN, AlibabaTarget, AlibabaTrust
 from apostille.parties.party import (
+    Acceptance,
     BindingView,
     Claims,
     Delivered,
@@ -115,6 +116,10 @@ class Alibaba:
     def document_findings(self, access: documents.AlibabaAccess) -> Iterator[Finding]:
         """Rules on documents, whoever wrote them."""
         return rules.documents(access)
+
+    def acceptances(self, access: documents.AlibabaAccess) -> Iterator[Acceptance]:
+        """What the documents accept."""
+        return evaluation.acceptances(access)
 
     def evaluate(self, access: documents.AlibabaAccess, claims: Claims, target: str) -> Verdict:
         """As STS would judge."""

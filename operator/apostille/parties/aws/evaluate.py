@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from apostille.parties.aws.policy import ACTION, AWSAccess, as_list, statements, trust_policy
-from apostille.parties.party import Claims, Verdict
+from apostille.parties.aws.policy import ACTION, AWSAccess, as_list, role_file, statements, trust_policy
+from apostille.parties.party import Acceptance, Claims, Verdict
 
 # Claims of a generic OIDC issuer that IAM offers as condition keys (cloud-trust §3.2).
 _CLAIMS = ("sub", "aud", "amr")
@@ -27,6 +27,13 @@ def evaluate(access: AWSAccess, claims: Claims, target: str) -> Verdict:
     if not allows(trust_policy(access, role), access.provider_arn, claims):
         return Verdict(False, "SubjectMismatch")
     return Verdict(True)
+
+
+def acceptances(access: AWSAccess) -> Iterator[Acceptance]:
+    """Every role, with every audience of the provider."""
+    for role in access.roles:
+        for audience in (access.audience, *access.other_audiences):
+            yield Acceptance(role_file(role.arn), role.arn, access.issuer, audience)
 
 
 def allows(

@@ -136,6 +136,11 @@ RULES: tuple[Rule, ...] = (
 )  # fmt: skip
 
 _SUBJECT = re.compile(r"system:serviceaccount:[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?:[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
+# Issuers of CI services, whose subjects have forms of their own.
+_OF_OTHERS = re.compile(
+    r"(token\.actions\.githubusercontent\.com|gitlab\.com|vstoken\.dev\.azure\.com|app\.terraform\.io|"
+    r"oidc\.circleci\.com|agent\.buildkite\.com)(/.*)?"
+)
 _COMPARING = ("StringEquals", "StringEqualsIgnoreCase", "StringLike")
 
 
@@ -241,7 +246,8 @@ def _restrictions(access: AWSAccess, conditions: Sequence[_Condition], path: str
     for condition in of["aud"]:
         yield from _audiences(access, condition, f"{path}.{condition.operator}")
     for condition in of["sub"]:
-        yield from _subjects(condition, f"{path}.{condition.operator}")
+        own = _OF_OTHERS.fullmatch(access.host) is not None
+        yield from (_others if own else _subjects)(condition, f"{path}.{condition.operator}")
 
 
 def _audiences(access: AWSAccess, condition: _Condition, path: str) -> Iterator[Finding]:
@@ -266,6 +272,17 @@ def _subjects(condition: _Condition, path: str) -> Iterator[Finding]:
         for value in condition.values:
             if not _SUBJECT.fullmatch(value):
                 yield SUB_INVALID.at(path, f"{value!r} is no service account's subject")
+
+
+def _others(condition: _Condition, path: str) -> Iterator[Finding]:
+    """Subjects such as ``repo:OWNER/NAME:…``: whose they are stands before the first slash."""
+    for value in condition.patterns:
+        owner = re.split(r"[*?]", value, maxsplit=1)[0]
+        yield (SUB_WILDCARD if "/" in owner else SUB_CLUSTER).at(path, f"every subject like {value} is taken")
+    if condition.base.startswith("StringEquals"):
+        for value in condition.values:
+            if set("*?") & set(value):
+                yield SUB_INVALID.at(path, f"{value!r} is compared as it stands")
 
 
 def _allowing(access: AWSAccess, role: Role) -> list[Mapping[str, Any]]:

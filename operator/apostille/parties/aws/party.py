@@ -13,6 +13,7 @@ from apostille.parties.aws import bare, commands, foreign, policy, resources, ru
 from apostille.parties.aws import evaluate as evaluation
 from apostille.parties.aws.settings import AWSTarget, AWSTrust
 from apostille.parties.party import (
+    Acceptance,
     BindingView,
     Claims,
     Delivered,
@@ -122,6 +123,10 @@ class AWS:
     def document_findings(self, access: policy.AWSAccess) -> Iterator[Finding]:
         """Rules on documents, whoever wrote them."""
         return foreign.documents(access)
+
+    def acceptances(self, access: policy.AWSAccess) -> Iterator[Acceptance]:
+        """What the documents accept."""
+        return evaluation.acceptances(access)
 
     def evaluate(self, access: policy.AWSAccess, claims: Claims, target: str) -> Verdict:
         """As STS would judge."""

@@ -54,9 +54,14 @@ def credential(issuer: str, subject: str, audience: str) -> Credential:
     return Credential(f"{readable}-{digest}", issuer, subject, (audience,))
 
 
+def file(client: str) -> str:
+    """The document of an identity."""
+    return f"{_FILE}{client}.json"
+
+
 def render(access: AzureAccess) -> dict[str, str]:
     """A document an identity: its credentials as the API lists them, the resource manager's or Graph's."""
-    return {f"{_FILE}{client}.json": _text(access, client) for client in sorted(access.identities)}
+    return {file(client): _text(access, client) for client in sorted(access.identities)}
 
 
 def _text(access: AzureAccess, client: str) -> str:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+from apostille.parties.azure import documents
 from apostille.parties.azure.documents import AzureAccess
-from apostille.parties.party import Claims, Verdict
+from apostille.parties.party import Acceptance, Claims, Verdict
 
 
 def evaluate(access: AzureAccess, claims: Claims, target: str) -> Verdict:
@@ -31,3 +34,11 @@ def evaluate(access: AzureAccess, claims: Claims, target: str) -> Verdict:
     if len(receivers) > 1:
         raise ValueError("the token has several audiences")
     return Verdict(True)
+
+
+def acceptances(access: AzureAccess) -> Iterator[Acceptance]:
+    """Every credential of every identity."""
+    for client, identity in access.identities.items():
+        for one in identity.credentials:
+            for audience in one.audiences:
+                yield Acceptance(documents.file(client), client, one.issuer, audience)

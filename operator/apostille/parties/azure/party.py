@@ -11,6 +11,7 @@ from apostille.parties.azure import commands, documents, resources, rules
 from apostille.parties.azure import evaluate as evaluation
 from apostille.parties.azure.settings import AzureTarget, AzureTrust
 from apostille.parties.party import (
+    Acceptance,
     BindingView,
     Claims,
     Delivered,
@@ -113,6 +114,10 @@ class Azure:
     def document_findings(self, access: documents.AzureAccess) -> Iterator[Finding]:
         """Rules on documents, whoever wrote them."""
         return rules.judged(access)
+
+    def acceptances(self, access: documents.AzureAccess) -> Iterator[Acceptance]:
+        """What the documents accept."""
+        return evaluation.acceptances(access)
 
     def evaluate(self, access: documents.AzureAccess, claims: Claims, target: str) -> Verdict:
         """As Entra would judge."""

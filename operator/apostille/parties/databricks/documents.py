@@ -46,10 +46,15 @@ def policy(account: str, principal: str, issuer: str, audience: str, subject: st
     }
 
 
+def file(application: str, policy_id: str) -> str:
+    """The document of a policy."""
+    return f"policy-{application}.{policy_id}.json"
+
+
 def render(access: DatabricksAccess) -> dict[str, str]:
     """Native documents by file name: FederationPolicy objects of the account API."""
     return {
-        f"policy-{application}.{policy_id}.json": json.dumps(access.policies[application, policy_id], indent=2) + "\n"
+        file(application, policy_id): json.dumps(access.policies[application, policy_id], indent=2) + "\n"
         for application, policy_id in sorted(access.policies)
     }
 

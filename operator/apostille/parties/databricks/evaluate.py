@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
-from apostille.parties.databricks.documents import DatabricksAccess
-from apostille.parties.party import Claims, Verdict
+from apostille.parties.databricks.documents import DatabricksAccess, file
+from apostille.parties.party import Acceptance, Claims, Verdict
 
 
 def evaluate(access: DatabricksAccess, claims: Claims, target: str) -> Verdict:
@@ -23,6 +24,14 @@ def evaluate(access: DatabricksAccess, claims: Claims, target: str) -> Verdict:
     if not any(_is_subject(policy, claims) for policy in mine):
         return Verdict(False, "SubjectMismatch")
     return Verdict(True)
+
+
+def acceptances(access: DatabricksAccess) -> Iterator[Acceptance]:
+    """Every policy of every service principal."""
+    for (application, policy_id), document in access.policies.items():
+        policy = document["oidc_policy"]
+        for audience in _strings(policy.get("audiences")) or [access.account_id]:
+            yield Acceptance(file(application, policy_id), application, str(policy.get("issuer", "")), audience)
 
 
 def _is_subject(policy: Any, claims: Claims) -> bool:

@@ -11,6 +11,7 @@ from apostille.parties.databricks import commands, documents, resources, rules
 from apostille.parties.databricks import evaluate as evaluation
 from apostille.parties.databricks.settings import DatabricksTarget, DatabricksTrust
 from apostille.parties.party import (
+    Acceptance,
     BindingView,
     Claims,
     Delivered,
@@ -111,6 +112,10 @@ class Databricks:
     def document_findings(self, access: documents.DatabricksAccess) -> Iterator[Finding]:
         """Rules on documents, whoever wrote them."""
         return rules.documents(access)
+
+    def acceptances(self, access: documents.DatabricksAccess) -> Iterator[Acceptance]:
+        """What the documents accept."""
+        return evaluation.acceptances(access)
 
     def evaluate(self, access: documents.DatabricksAccess, claims: Claims, target: str) -> Verdict:
         """As the token endpoint would judge."""

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from apostille.model.finding import Finding, Rule, Severity
 from apostille.model.identity import Issuer
-from apostille.parties.databricks.documents import DatabricksAccess
+from apostille.parties.databricks.documents import DatabricksAccess, file
 from apostille.parties.databricks.settings import CLOUDS, UUID, is_workspace
 from apostille.parties.party import TrustView
 from apostille.rules import issuers
@@ -121,7 +121,7 @@ def issuer(found: Issuer, path: str) -> Iterator[Finding]:
 def documents(access: DatabricksAccess) -> Iterator[Finding]:
     """What is too broad in policies, whoever wrote them."""
     for (application, policy_id), document in access.policies.items():
-        path = f"policy-{application}.{policy_id}.json:oidc_policy"
+        path = f"{file(application, policy_id)}:oidc_policy"
         oidc = document["oidc_policy"]
         if not oidc.get("subject"):
             yield NO_SUBJECT.at(f"{path}.subject", "no subject is named")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,8 @@ from apostille.parties.gcp import cel
 
 POOL, PROVIDER, DIRECT = "pool.json", "provider.json", "direct-access.json"
 ROLE = "roles/iam.workloadIdentityUser"
+# Both hold iam.serviceAccounts.getAccessToken ("Service account impersonation", IAM roles).
+IMPERSONATES = (ROLE, "roles/iam.serviceAccountTokenCreator")
 MAX_AUDIENCES = 10
 
 _NAMESPACE = "assertion['kubernetes.io']['namespace']"
@@ -110,11 +112,16 @@ def policy(members: Iterable[str]) -> dict[str, Any]:
     return {"bindings": [{"role": ROLE, "members": sorted(members)}]}
 
 
+def account_file(email: str) -> str:
+    """The document of a service account's IAM policy."""
+    return f"{_FILE}{email.replace('@', _AT)}.json"
+
+
 def render(access: GCPAccess) -> dict[str, str]:
     """Native documents by file name: bodies of the IAM API, and members where roles are granted directly."""
     files = {POOL: _text(access.pool), PROVIDER: _text(access.provider)}
     for email in sorted(access.service_accounts):
-        files[f"{_FILE}{email.replace('@', _AT)}.json"] = _text(access.service_accounts[email])
+        files[account_file(email)] = _text(access.service_accounts[email])
     if access.direct:
         files[DIRECT] = _text({"members": list(access.direct)})
     return files
@@ -141,12 +148,18 @@ def parse(files: Mapping[str, str]) -> GCPAccess:
     for email, found in accounts.items():
         for binding in _list(found.get("bindings")):
             if not isinstance(binding, Mapping) or not isinstance(binding.get("members"), list):
-                raise ValueError(f"{_FILE}{email.replace('@', _AT)}.json: bindings need a role and members")
+                raise ValueError(f"{account_file(email)}: bindings need a role and members")
     made = shape.read(files, PROVIDER, _PROVIDER)
     if not isinstance(made.get("name"), str) or not isinstance(made.get("oidc"), Mapping):
         raise ValueError(f"{PROVIDER}: needs name and oidc")
     direct = shape.read(files, DIRECT, {"members": [str]}).get("members", ()) if DIRECT in files else ()
     return GCPAccess(shape.read(files, POOL, _POOL), made, accounts, tuple(direct))
+
+
+def uploaded(access: GCPAccess) -> Iterator[tuple[str, str, str]]:
+    """The keys that the provider was given: where, of which issuer, as text."""
+    if text := access.oidc.get("jwksJson"):
+        yield f"{PROVIDER}:oidc.jwksJson", str(access.oidc.get("issuerUri", "")), str(text)
 
 
 def members(found: Mapping[str, Any], roles: Iterable[str]) -> list[tuple[str, Mapping[str, Any] | None]]:

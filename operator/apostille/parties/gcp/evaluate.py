@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from apostille.parties.gcp import cel, documents
 from apostille.parties.gcp.documents import GCPAccess
 from apostille.parties.gcp.settings import DIRECT
-from apostille.parties.party import Claims, Verdict
+from apostille.parties.party import Acceptance, Claims, Verdict
 
 MAX_SUBJECT = 127  # bytes of google.subject (cloud-trust §4.1)
-# Both hold iam.serviceAccounts.getAccessToken ("Service account impersonation", IAM roles).
-_IMPERSONATES = (documents.ROLE, "roles/iam.serviceAccountTokenCreator")
 
 
 def evaluate(access: GCPAccess, claims: Claims, target: str) -> Verdict:
@@ -37,12 +35,22 @@ def evaluate(access: GCPAccess, claims: Claims, target: str) -> Verdict:
         return Verdict(True) if mine & set(access.direct) else Verdict(False, "SubjectMismatch")
     if target not in access.service_accounts:
         return Verdict(False, "TargetMissing")
-    for member, condition in documents.members(access.service_accounts[target], _IMPERSONATES):
+    for member, condition in documents.members(access.service_accounts[target], documents.IMPERSONATES):
         if member in mine:
             if condition is not None:
                 raise ValueError(f"the binding of {member} has an IAM condition, which claims do not decide")
             return Verdict(True)
     return Verdict(False, "SubjectMismatch")
+
+
+def acceptances(access: GCPAccess) -> Iterator[Acceptance]:
+    """Every service account, and direct access; all by the one provider."""
+    targets = {email: documents.account_file(email) for email in access.service_accounts}
+    if access.direct:
+        targets[DIRECT] = documents.DIRECT
+    for target, file in targets.items():
+        for audience in access.audiences:
+            yield Acceptance(file, target, str(access.oidc.get("issuerUri", "")), audience)
 
 
 def attributes(provider: Mapping[str, Any], claims: Claims) -> dict[str, Any] | None:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from apostille.model.finding import Finding
 from apostille.model.identity import Issuer
 from apostille.parties import limits
-from apostille.parties.gcp import cel, commands, documents, resources, rules
+from apostille.parties.gcp import bare, cel, commands, documents, resources, rules
 from apostille.parties.gcp import evaluate as evaluation
 from apostille.parties.gcp.settings import DIRECT, GCPTarget, GCPTrust
 from apostille.parties.party import (
+    Acceptance,
     BindingView,
     Claims,
     Delivered,
@@ -143,6 +145,18 @@ class GCP:
     def document_findings(self, access: documents.GCPAccess) -> Iterator[Finding]:
         """Rules on documents, whoever wrote them."""
         return rules.judged(access)
+
+    def judged_alone(self, document: Any) -> Iterator[Finding]:
+        """Credential files and IAM policies."""
+        return bare.findings(document)
+
+    def uploaded_keys(self, access: documents.GCPAccess) -> Iterator[tuple[str, str, str]]:
+        """The provider's."""
+        return documents.uploaded(access)
+
+    def acceptances(self, access: documents.GCPAccess) -> Iterator[Acceptance]:
+        """What the documents accept."""
+        return evaluation.acceptances(access)
 
     def evaluate(self, access: documents.GCPAccess, claims: Claims, target: str) -> Verdict:
         """As the Security Token Service and IAM would judge, one after the other."""

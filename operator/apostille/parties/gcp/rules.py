@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -17,6 +18,7 @@ from apostille.parties.gcp.settings import DIRECT, POOL_ID, PROJECT_NUMBER, SERV
 from apostille.parties.party import BindingView, TrustView
 from apostille.rules import issuers
 from apostille.rules.catalogue import AUD_COMMON, AUD_FOREIGN
+from apostille.rules.checks import is_api_server
 
 TARGET_FORM = Rule(
     "GCP101", "GCP-TARGET-FORM", Severity.BROKEN, "The target is not a service account",
@@ -129,14 +131,44 @@ NOT_JUDGED = Rule(
     "evaluated here, so nothing is said of whom they let in.",
     ("status", "lint"),
 )  # fmt: skip
+COND_PREFIX = Rule(
+    "GCP216", "GCP-COND-PREFIX", Severity.WARN, "The condition compares a part of a claim",
+    "List the exact subjects: assertion.sub in ['system:serviceaccount:NAMESPACE:NAME']",
+    "Whoever may choose the rest of the name, such as who may create service accounts in a namespace, satisfies it.",
+    ("status", "lint"),
+)  # fmt: skip
+AUD_GENERIC = Rule(
+    "GCP217", "GCP-AUD-GENERIC", Severity.WARN, "The provider accepts an audience that is not its own",
+    "Leave allowedAudiences out, which is the provider's own name, or name the trust's audience",
+    "Tokens that were made for another receiver, or for the cluster itself, are good here too: whoever gets one can "
+    "present it.",
+    ("status", "lint"),
+)  # fmt: skip
+CRED_URL = Rule(
+    "GCP218", "GCP-CRED-URL", Severity.DENY, "A credential file sends the token elsewhere",
+    "Name https://sts.googleapis.com and https://iamcredentials.googleapis.com, and a file as the source",
+    "Google's libraries send the token to whatever the file names and run what it says. Whoever can change the file "
+    "has the identity.",
+    ("lint",),
+)  # fmt: skip
+IMPERSONATE_BASIC = Rule(
+    "GCP219", "GCP-IMPERSONATE-BASIC", Severity.DENY, "The workload is given a whole project",
+    "Grant roles/iam.workloadIdentityUser in the policy of the one service account, and what it needs to that account",
+    "A role on a project holds for every service account in it. With a basic role, such as roles/editor, it is the "
+    "project.",
+    ("status", "lint"),
+)  # fmt: skip
 RULES: tuple[Rule, ...] = (
     TARGET_FORM, PROJECT, ID_FORM, SUBJECT_LONG, ISSUER_FORM, ISSUER_PRIVATE, KEYS_UNKNOWN, ALG, CONDITION_SIZE,
     MEMBERS, COND_EMPTY, COND_TRUE, SET_POOL, SET_SA_NAME, SET_NS, SUBJECT_CONST, JWKS_FIELD, AUD_COUNT,
-    NOT_JUDGED,
+    NOT_JUDGED, COND_PREFIX, AUD_GENERIC, CRED_URL, IMPERSONATE_BASIC,
 )  # fmt: skip
 
 MAX_MEMBERS = 1500  # principals of one allow policy (IAM "Quotas and limits")
 _GENERIC = "sts.googleapis.com"
+_PARTIAL = re.compile(r"\.(startsWith|endsWith|contains)\(")
+# Roles that only a project, a folder or an organisation has (IAM "Basic roles").
+_BASIC = ("roles/owner", "roles/editor", "roles/viewer")
 _SHORTEST_PROVIDER = "x" * 4
 _KEY_MEMBERS = frozenset({"kty", "alg", "use", "kid", "n", "e", "x", "y", "crv"})
 
@@ -209,12 +241,36 @@ def judged(access: GCPAccess) -> Iterator[Finding]:
     listed = access.oidc.get("allowedAudiences") or ()
     if len(listed) > 1:
         yield AUD_COUNT.at(f"{PROVIDER}:oidc.allowedAudiences", f"it accepts {', '.join(map(str, listed))}")
+    yield from _generic_audiences(access)
     yield from _keys(access.oidc)
-    for email, policy in access.service_accounts.items():
-        for member, _ in documents.members(policy, (documents.ROLE, "roles/iam.serviceAccountTokenCreator")):
-            yield from _member(access, email, member)
-    for member in access.direct:
-        yield from _member(access, DIRECT_FILE, member)
+    mapping = access.provider.get("attributeMapping") or {}
+    for email, found in access.service_accounts.items():
+        yield from policy(found, f"{documents.account_file(email)}:", mapping)
+    for i, member in enumerate(access.direct):
+        yield from _member(mapping, f"{DIRECT_FILE}:members[{i}]", member)
+
+
+def policy(found: Mapping[str, Any], where: str, mapping: Mapping[str, Any]) -> Iterator[Finding]:
+    """Members of an IAM policy that come from pools; ``mapping`` is the provider's, where it is known."""
+    bindings = [one for one in found.get("bindings") or () if isinstance(one, Mapping)]
+    of_project = any(one.get("role") in _BASIC for one in bindings)
+    for i, binding in enumerate(bindings):
+        role, listed = str(binding.get("role")), binding.get("members")
+        for j, member in enumerate(listed if isinstance(listed, list) else ()):
+            path = f"{where}bindings[{i}].members[{j}]"
+            if "/workloadIdentityPools/" not in str(member):
+                continue
+            if role in documents.IMPERSONATES:
+                yield from _member(mapping, path, str(member))
+            if role in _BASIC[:2] or (of_project and role in documents.IMPERSONATES):
+                yield IMPERSONATE_BASIC.at(path, f"{member} has {role} on a project")
+
+
+def _generic_audiences(access: GCPAccess) -> Iterator[Finding]:
+    issuer = Issuer(str(access.oidc.get("issuerUri", "")))
+    for i, value in enumerate(map(str, access.oidc.get("allowedAudiences") or ())):
+        if value == _GENERIC or is_api_server(value, issuer) or _is_others(value):
+            yield AUD_GENERIC.at(f"{PROVIDER}:oidc.allowedAudiences[{i}]", f"it accepts {value!r}")
 
 
 def _expressions(access: GCPAccess, where: str) -> Iterator[Finding]:
@@ -227,9 +283,18 @@ def _expressions(access: GCPAccess, where: str) -> Iterator[Finding]:
         for one, stranger in zip(mapped, _STRANGERS, strict=True)
     ):
         yield COND_TRUE.at(where, f"{condition!r} is true of service accounts that nobody declared")
+    elif found := _PARTIAL.search(condition):
+        yield COND_PREFIX.at(where, f"{found[1]} is in {condition!r}")
     told = [one["google.subject"] for one in mapped if one is not None]
     if len(told) > 1 and len(set(told)) < len(told):
         yield SUBJECT_CONST.at(f"{PROVIDER}:attributeMapping", f"{told[0]!r} is the subject of several")
+
+
+def _is_others(audience: str) -> bool:
+    # The registry imports this party.
+    from apostille.parties.registry import owner
+
+    return owner(audience, "GCP") is not None
 
 
 def _keys(oidc: Mapping[str, Any]) -> Iterator[Finding]:
@@ -246,7 +311,7 @@ def _keys(oidc: Mapping[str, Any]) -> Iterator[Finding]:
         yield JWKS_FIELD.at(where, f"a key has {', '.join(other)}")
 
 
-def _member(access: GCPAccess, of: str, member: str) -> Iterator[Finding]:
+def _member(mapping: Mapping[str, Any], of: str, member: str) -> Iterator[Finding]:
     if "/workloadIdentityPools/" not in member:
         return
     project = member.partition("/projects/")[2].partition("/")[0]
@@ -256,7 +321,6 @@ def _member(access: GCPAccess, of: str, member: str) -> Iterator[Finding]:
     _, _, chosen = rest.partition("/")
     if not kind.startswith("principalSet:"):
         return
-    mapping = access.provider.get("attributeMapping") or {}
     expression = str(mapping.get(chosen.rpartition("/")[0], ""))
     if chosen == "*":
         yield SET_POOL.at(of, f"{member} is everybody")

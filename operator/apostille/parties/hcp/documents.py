@@ -45,12 +45,14 @@ def provider(principal: str, name: str, issuer: str, audience: str, subjects: Ma
     }
 
 
+def file(principal: str) -> str:
+    """The document of a service principal's provider."""
+    return f"provider-{principal}.json"
+
+
 def render(access: HCPAccess) -> dict[str, str]:
     """Native documents by file name."""
-    return {
-        f"provider-{name}.json": json.dumps(access.providers[name], indent=2) + "\n"
-        for name in sorted(access.providers)
-    }
+    return {file(name): json.dumps(access.providers[name], indent=2) + "\n" for name in sorted(access.providers)}
 
 
 def parse(files: Mapping[str, str]) -> HCPAccess:

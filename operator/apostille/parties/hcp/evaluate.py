@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from apostille.parties.hcp.documents import HCPAccess
+from apostille.parties.hcp.documents import HCPAccess, file
 from apostille.parties.hcp.expressions import Both, Either, Expression, Match, Not, parse
-from apostille.parties.party import Claims, Verdict
+from apostille.parties.party import Acceptance, Claims, Verdict
 
 _TRUE = frozenset({"1", "t", "T", "true", "TRUE", "True"})  # strconv.ParseBool
 _FALSE = frozenset({"0", "f", "F", "false", "FALSE", "False"})
@@ -33,14 +33,27 @@ def evaluate(access: HCPAccess, claims: Claims, target: str) -> Verdict:
     oidc = provider["oidc_config"]
     if oidc.get("issuer_uri") != claims.get("iss"):
         return Verdict(False, "IssuerUnknown")
-    name = f"{document['parent_resource_name']}/workload-identity-provider/{document['name']}"
     presented = claims.get("aud")
     presented = {presented} if isinstance(presented, str) else set(presented or ())
-    if not presented & set(oidc.get("allowed_audiences") or [name]):
+    if not presented & set(_audiences(document)):
         return Verdict(False, "AudienceMismatch")
     if not admits(str(provider.get("conditional_access", "")), claims):
         return Verdict(False, "ConditionRejected")
     return Verdict(True)
+
+
+def acceptances(access: HCPAccess) -> Iterator[Acceptance]:
+    """Every provider, which is a service principal's."""
+    for principal, document in access.providers.items():
+        oidc = document["provider"]["oidc_config"]
+        for audience in _audiences(document):
+            yield Acceptance(file(principal), principal, str(oidc.get("issuer_uri", "")), audience)
+
+
+def _audiences(document: Mapping[str, Any]) -> list[str]:
+    # Without a list it is the provider's own name.
+    name = f"{document['parent_resource_name']}/workload-identity-provider/{document['name']}"
+    return [str(one) for one in document["provider"]["oidc_config"].get("allowed_audiences") or [name]]
 
 
 def admits(statement: str, claims: Claims) -> bool:

@@ -12,6 +12,7 @@ from apostille.parties.hcp import commands, documents, resources, rules
 from apostille.parties.hcp import evaluate as evaluation
 from apostille.parties.hcp.settings import API, HCPTarget, HCPTrust
 from apostille.parties.party import (
+    Acceptance,
     BindingView,
     Claims,
     Delivered,
@@ -120,6 +121,10 @@ class HCP:
     def document_findings(self, access: documents.HCPAccess) -> Iterator[Finding]:
         """Rules on documents, whoever wrote them."""
         return rules.documents(access)
+
+    def acceptances(self, access: documents.HCPAccess) -> Iterator[Acceptance]:
+        """What the documents accept."""
+        return evaluation.acceptances(access)
 
     def evaluate(self, access: documents.HCPAccess, claims: Claims, target: str) -> Verdict:
         """As the exchange would judge."""

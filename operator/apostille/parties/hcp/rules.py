@@ -8,7 +8,7 @@ from typing import Any
 
 from apostille.model.finding import Finding, Rule, Severity
 from apostille.model.identity import Issuer
-from apostille.parties.hcp.documents import HCPAccess
+from apostille.parties.hcp.documents import HCPAccess, file
 from apostille.parties.hcp.evaluate import admits
 from apostille.parties.hcp.expressions import Both, Either, Expression, Match, Not, parse
 from apostille.parties.hcp.settings import NAME
@@ -98,7 +98,7 @@ def issuer(found: Issuer, path: str) -> Iterator[Finding]:
 def documents(access: HCPAccess) -> Iterator[Finding]:
     """What is too broad in providers, whoever wrote them."""
     for name, document in access.providers.items():
-        path = f"provider-{name}.json:provider.conditional_access"
+        path = f"{file(name)}:provider.conditional_access"
         statement = str(document["provider"].get("conditional_access") or "").strip()
         if not statement:
             yield NO_CONDITION.at(path, "no statement is there")

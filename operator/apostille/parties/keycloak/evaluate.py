@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from apostille.parties.keycloak.documents import Document, KeycloakAccess
-from apostille.parties.party import Claims, Verdict
+from apostille.parties.keycloak.documents import CLIENT, Document, KeycloakAccess
+from apostille.parties.party import Acceptance, Claims, Verdict
 
 FEDERATED = "federated-jwt"
 
@@ -32,6 +32,18 @@ def evaluate(access: KeycloakAccess, claims: Claims, target: str) -> Verdict:
     if grants(client):
         return _grant(access, client, claims)
     return Verdict(True) if client.get("serviceAccountsEnabled") else Verdict(False, "Misconfigured")
+
+
+def acceptances(access: KeycloakAccess) -> Iterator[Acceptance]:
+    """Every client, with every cluster that authenticates clients."""
+    issuers = [
+        str((provider.get("config") or {}).get("issuer", ""))
+        for provider in access.providers.values()
+        if provider.get("providerId") == "kubernetes"
+    ]
+    for name in access.clients:
+        for issuer in issuers:
+            yield Acceptance(f"{CLIENT}{name}.json", name, issuer, access.issuer)
 
 
 def credential(client: Document) -> tuple[str, str] | None:

@@ -11,6 +11,7 @@ from apostille.parties.keycloak import commands, documents, resources, rules
 from apostille.parties.keycloak import evaluate as evaluation
 from apostille.parties.keycloak.settings import KeycloakTarget, KeycloakTrust
 from apostille.parties.party import (
+    Acceptance,
     BindingView,
     Claims,
     Delivered,
@@ -117,6 +118,10 @@ class Keycloak:
     def document_findings(self, access: documents.KeycloakAccess) -> Iterator[Finding]:
         """Rules on documents, whoever wrote them."""
         return rules.documents(access)
+
+    def acceptances(self, access: documents.KeycloakAccess) -> Iterator[Acceptance]:
+        """What the documents accept."""
+        return evaluation.acceptances(access)
 
     def evaluate(self, access: documents.KeycloakAccess, claims: Claims, target: str) -> Verdict:
         """As the token endpoint would judge."""

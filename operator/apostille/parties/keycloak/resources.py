@@ -1,4 +1,4 @@
-"""The access as Terraform resources (keycloak/keycloak 5.6: kubernetes_identity_provider, openid_client, user)."""
+"""The access as Terraform resources (keycloak/keycloak: kubernetes_identity_provider, openid_client, user)."""
 
 from __future__ import annotations
 
@@ -8,8 +8,15 @@ from apostille.parties import terraform
 from apostille.parties.keycloak.documents import Document, KeycloakAccess
 
 _PROVIDER = "keycloak_kubernetes_identity_provider"
-# Attributes that have arguments of their own.
-_LIFESPAN = "access.token.lifespan"
+# Attributes that have arguments of their own, which the provider refuses in extra_config. 5.8.0 has the grant's.
+_TEXTS = {
+    "access.token.lifespan": "access_token_lifespan",
+    "oauth2.jwt.authorization.grant.idp": "oauth2_jwt_authorization_grant_idp",
+}
+_SWITCHES = {
+    "oauth2.jwt.authorization.grant.enabled": "oauth2_jwt_authorization_grant_enabled",
+    "oauth2.device.authorization.grant.enabled": "oauth2_device_authorization_grant_enabled",
+}
 
 
 def render(access: KeycloakAccess) -> dict[str, str]:
@@ -23,15 +30,16 @@ def render(access: KeycloakAccess) -> dict[str, str]:
     clients = {terraform.name(name): _client(realm, client) for name, client in sorted(access.clients.items())}
     users = {terraform.name(name): _user(realm, user) for name, user in sorted(access.users.items())}
     return terraform.document(
-        {"keycloak": "keycloak/keycloak"},
+        {"keycloak": "keycloak/keycloak >= 5.8.0"},
         {_PROVIDER: providers, "keycloak_openid_client": clients, "keycloak_user": users},
     )
 
 
 def _client(realm: str, client: Document) -> dict[str, Any]:
     attributes = dict(client.get("attributes") or {})
-    lifespan = attributes.pop(_LIFESPAN, None)
-    made = {
+    texts = {name: attributes.pop(key) for key, name in _TEXTS.items() if key in attributes}
+    switches = {name: attributes.pop(key) == "true" for key, name in _SWITCHES.items() if key in attributes}
+    return {
         "realm_id": realm,
         "client_id": client["clientId"],
         "enabled": client.get("enabled", True),
@@ -42,9 +50,10 @@ def _client(realm: str, client: Document) -> dict[str, Any]:
         "implicit_flow_enabled": client.get("implicitFlowEnabled", False),
         "direct_access_grants_enabled": client.get("directAccessGrantsEnabled", False),
         "full_scope_allowed": client.get("fullScopeAllowed", False),
+        **texts,
+        **switches,
         "extra_config": attributes,
     }
-    return made | ({"access_token_lifespan": lifespan} if lifespan else {})
 
 
 def _user(realm: str, user: Document) -> dict[str, Any]:

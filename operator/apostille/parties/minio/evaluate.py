@@ -5,11 +5,11 @@ The issuer of a token is not among what MinIO compares: any token that a known k
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from apostille.parties.minio.documents import DURATION, EXCHANGE, SUBJECT, MinIOAccess
-from apostille.parties.party import Claims, Verdict
+from apostille.parties.minio.documents import DURATION, EXCHANGE, POLICIES, SUBJECT, MinIOAccess
+from apostille.parties.party import Acceptance, Claims, Verdict
 
 
 def evaluate(access: MinIOAccess, claims: Claims, target: str) -> Verdict:
@@ -31,6 +31,13 @@ def evaluate(access: MinIOAccess, claims: Claims, target: str) -> Verdict:
     if not any(statement.get("Sid") == target and _for(statement, claims) for statement in mine):
         return Verdict(False, "TargetMissing")
     return Verdict(True)
+
+
+def acceptances(access: MinIOAccess) -> Iterator[Acceptance]:
+    """Every name of a statement that allows something."""
+    every = [statement for policy in access.policies.values() for statement in policy["Statement"]]
+    for target in sorted({str(one.get("Sid", "")) for one in every if one.get("Effect") == "Allow"}):
+        yield Acceptance(POLICIES, target, "", access.setting("CLIENT_ID"))
 
 
 def _check_denial(statement: Mapping[str, Any]) -> None:

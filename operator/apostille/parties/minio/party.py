@@ -10,6 +10,7 @@ from apostille.parties.minio import commands, documents, resources, rules
 from apostille.parties.minio import evaluate as evaluation
 from apostille.parties.minio.settings import MinIOTarget, MinIOTrust, role_arn
 from apostille.parties.party import (
+    Acceptance,
     BindingView,
     Claims,
     Delivered,
@@ -116,6 +117,10 @@ class MinIO:
     def document_findings(self, access: documents.MinIOAccess) -> Iterable[Finding]:
         """Rules on documents, whoever wrote them."""
         return rules.documents(access)
+
+    def acceptances(self, access: documents.MinIOAccess) -> Iterator[Acceptance]:
+        """What the documents accept."""
+        return evaluation.acceptances(access)
 
     def evaluate(self, access: documents.MinIOAccess, claims: Claims, target: str) -> Verdict:
         """As the server would judge, exchange and policy together."""

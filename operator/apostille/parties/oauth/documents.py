@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -115,6 +115,17 @@ def parse(files: Mapping[str, str]) -> OAuthAccess:
     for name in sorted({SERVICE, *(one for one in files if one.endswith(".json") and not one.endswith(".tf.json"))}):
         read[name] = shape.read(files, name, _SERVICE if name == SERVICE else _DOCUMENT)
     return OAuthAccess(read)
+
+
+def uploaded(access: OAuthAccess) -> Iterator[tuple[str, str, str]]:
+    """The keys of Hydra's trusts, which have one each: the first that has one, the issuer, a key set as text."""
+    of: dict[str, tuple[str, list[Any]]] = {}
+    for name, one in access.named(TRUST).items():
+        if isinstance(key := one.get("jwk"), dict):
+            _, keys = of.setdefault(str(one.get("issuer", "")), (f"{name}:jwk", []))
+            keys.append(key)
+    for issuer, (where, keys) in of.items():
+        yield where, issuer, json.dumps({"keys": keys})
 
 
 def condition(subjects: Iterable[str], uids: Iterable[str]) -> str:

@@ -4,11 +4,20 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from apostille.parties.oauth.documents import CLIENT, JWT_BEARER, PROVIDER, RULE, TRUST, Document, OAuthAccess
-from apostille.parties.party import Claims, Verdict
+from apostille.parties.oauth.documents import (
+    CLIENT,
+    JWT_BEARER,
+    PROVIDER,
+    RULE,
+    SERVICE,
+    TRUST,
+    Document,
+    OAuthAccess,
+)
+from apostille.parties.party import Acceptance, Claims, Verdict
 
 # What `documents.condition` writes, and nothing else.
 _SUBJECTS = re.compile(r"claims\.sub in (\[[^\[\]]*\])")
@@ -21,6 +30,19 @@ def evaluate(access: OAuthAccess, claims: Claims, target: str) -> Verdict:
     if target not in known:
         return Verdict(False, "TargetMissing")
     return _JUDGES.get(access.profile, _generic)(access, claims, target)
+
+
+def acceptances(access: OAuthAccess) -> Iterator[Acceptance]:
+    """Every target, by the service's own issuer where its documents name one."""
+    service = access.service
+    provider = access.files.get(PROVIDER) or {}
+    issuer = provider.get("issuer_url") or provider.get("issuer") or service.get("issuer", "")
+    for target in service.get("targets") or {}:
+        rule = f"{RULE}{target}.json"
+        own = access.files.get(rule) or {}
+        audience = (own.get("match") or {}).get("audience") or own.get("expected_audience") or provider.get("audience")
+        file = rule if rule in access.files else SERVICE
+        yield Acceptance(file, target, str(issuer), str(audience or service.get("audience", "")))
 
 
 def audiences(claims: Claims) -> list[Any]:

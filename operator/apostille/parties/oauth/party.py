@@ -12,6 +12,7 @@ from apostille.parties.oauth import evaluate as evaluation
 from apostille.parties.oauth.documents import Bound
 from apostille.parties.oauth.settings import OAuthTarget, OAuthTrust, value
 from apostille.parties.party import (
+    Acceptance,
     BindingView,
     Claims,
     Delivered,
@@ -126,6 +127,14 @@ class OAuth:
     def document_findings(self, access: documents.OAuthAccess) -> Iterator[Finding]:
         """Rules on documents, whoever wrote them."""
         return rules.documents(access)
+
+    def uploaded_keys(self, access: documents.OAuthAccess) -> Iterator[tuple[str, str, str]]:
+        """Those of a service that is given them."""
+        return documents.uploaded(access)
+
+    def acceptances(self, access: documents.OAuthAccess) -> Iterator[Acceptance]:
+        """What the documents accept."""
+        return evaluation.acceptances(access)
 
     def evaluate(self, access: documents.OAuthAccess, claims: Claims, target: str) -> Verdict:
         """As the service would judge."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from apostille.parties.party import Claims, Verdict
+from collections.abc import Iterator
+
+from apostille.parties.party import Acceptance, Claims, Verdict
 from apostille.parties.snowflake.documents import Policy, SnowflakeAccess
 
 # What an identity without a list accepts: the same for every account (CREATE USER, OIDC_AUDIENCE_LIST).
@@ -27,6 +29,14 @@ def evaluate(access: SnowflakeAccess, claims: Claims, target: str) -> Verdict:
     if not _admits(access.policy, str(issuer)):
         return Verdict(False, "ConditionRejected")
     return Verdict(True)
+
+
+def acceptances(access: SnowflakeAccess) -> Iterator[Acceptance]:
+    """Every workload identity of every user."""
+    for user, identities in access.users.items():
+        for one in identities.values():
+            for audience in one.audiences or (DEFAULT_AUDIENCE,):
+                yield Acceptance(f"user-{user}.sql", user, one.issuer, audience)
 
 
 def _admits(policy: Policy, issuer: str) -> bool:

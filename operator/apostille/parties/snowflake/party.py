@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from apostille.model.finding import Finding
 from apostille.model.identity import Issuer
 from apostille.parties.party import (
+    Acceptance,
     BindingView,
     Claims,
     Delivered,
@@ -102,6 +103,10 @@ class Snowflake:
     def document_findings(self, access: documents.SnowflakeAccess) -> Iterator[Finding]:
         """Rules on documents, whoever wrote them."""
         return rules.documents(access)
+
+    def acceptances(self, access: documents.SnowflakeAccess) -> Iterator[Acceptance]:
+        """What the documents accept."""
+        return evaluation.acceptances(access)
 
     def evaluate(self, access: documents.SnowflakeAccess, claims: Claims, target: str) -> Verdict:
         """As the login would judge."""

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from apostille.parties.party import Claims, Verdict
+from apostille.parties.party import Acceptance, Claims, Verdict
 from apostille.parties.vault.documents import VaultAccess
 
 # Claims that say who somebody is; any other that does not match is a condition.
@@ -38,6 +38,14 @@ def evaluate(access: VaultAccess, claims: Claims, target: str) -> Verdict:
         if not _matches(wanted, _claim(claims, claim), globs=role.get("bound_claims_type") == "glob"):
             return Verdict(False, "SubjectMismatch" if claim in _SUBJECT_CLAIMS else "ConditionRejected")
     return Verdict(True)
+
+
+def acceptances(access: VaultAccess) -> Iterator[Acceptance]:
+    """Every role with its audiences."""
+    issuer = access.config.get("bound_issuer") or access.config.get("oidc_discovery_url") or ""
+    for name, role in access.roles.items():
+        for audience in strings(role.get("bound_audiences")):
+            yield Acceptance(f"role-{name}.json", name, str(issuer), audience)
 
 
 def strings(value: Any) -> list[str]:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from apostille.model.finding import Finding
 from apostille.model.identity import Issuer
 from apostille.parties.party import (
+    Acceptance,
     BindingView,
     Claims,
     Delivered,
@@ -114,6 +115,10 @@ class Vault:
     def document_findings(self, access: documents.VaultAccess) -> Iterator[Finding]:
         """Rules on documents, whoever wrote them."""
         return rules.documents(access)
+
+    def acceptances(self, access: documents.VaultAccess) -> Iterator[Acceptance]:
+        """What the documents accept."""
+        return evaluation.acceptances(access)
 
     def evaluate(self, access: documents.VaultAccess, claims: Claims, target: str) -> Verdict:
         """As the auth method would judge."""
