@@ -43,5 +43,5 @@ def _credential(document: Mapping[str, Any]) -> Iterator[Finding]:
 def _is_google(url: str, host: str) -> bool:
     # Also under regional names: sts.europe-west1.rep.googleapis.com, sts.mtls.googleapis.com.
     service, _, universe = host.partition(".")
-    known = rf"https://{service}\.([a-z0-9-]+\.)?((rep|mtls)\.)?{re.escape(universe)}(:443)?(/[^@\\]*)?"
+    known = rf"https://{service}\.([a-z0-9-]+\.)?((rep|mtls)\.)?{re.escape(universe)}(:443)?(/[^\\]*)?"
     return re.fullmatch(known, url) is not None
