@@ -48,7 +48,7 @@ def exchange(life: Life, order: Order, post: Post, clock: Clock, log: Log, tell:
         life.counts.add(done if delivered else "overtaken", clock.monotonic() - began)
         fields |= {"expires": instants.text(credential.expires), "credential": f"sha256:{credential.fingerprint}"}
         if delivered:
-            log("info", done, result=done.capitalize(), **fields)
+            log("info", done, result=done.capitalize(), state=life.standing().state, **fields)
             if life.admission.notify is not None:
                 _notify(life, life.admission.notify, tell, log)
         else:
@@ -72,6 +72,10 @@ def _notify(life: Life, notify: Notify, tell: Tell | None, log: Log) -> None:
 
 def _ask(life: Life, order: Order, found: assertion.Assertion, post: Post, clock: Clock) -> Credential:
     ask = Ask(life.site, order.parameters, _seconds(life, order, found, clock), found)
+    if life.grant.local:
+        own = life.grant.itself(ask)
+        _check_life(life, own, clock)
+        return own
     reply = _send(life, life.grant.request(ask), post)
     try:
         got = life.grant.read(reply, ask)
@@ -213,6 +217,7 @@ def _failed(life: Life, error: ExchangeError, fields: Mapping[str, object], log:
         status=error.status,
         detail=error.detail,
         retrySeconds=round(wait, 1),
+        state=life.standing().state,
         **fields,
     )
 

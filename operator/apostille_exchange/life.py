@@ -263,7 +263,7 @@ class Life:
 
     def _hold(self, stamp: Stamp) -> None:
         self._held, self._expired, self._failure = stamp, False, None
-        self._refresh = Refresh(stamp, self._clock)
+        self._refresh = Refresh(stamp, self._clock, self.grant.refresh_at)
 
     def _wants(self, wanted: Order) -> bool:
         version = assertion.version(self.admission.token)
@@ -273,7 +273,7 @@ class Life:
             return False
         if self._held is None or self._refresh is None or self._held.order != wanted.digest:
             return True
-        return self._refresh.due()
+        return self._refresh.due() or (self.grant.local and version is not None)
 
     def _notice_end(self) -> None:
         if self._held is not None and self._clock.time() >= self._held.expires:

@@ -101,6 +101,7 @@ def _run(words: Sequence[str]) -> int:
         raise _UsageError("run: two admissions name the same binding or output path")
     others = [admission.token for admission in admissions]
     others += [serve.secret for admission in admissions for serve in admission.serves]
+    others += [serve.file for admission in admissions for serve in admission.serves if serve.file]
     if not all(path.startswith("/") for path in (*paths, *others)):
         raise _UsageError("run: every path of an admission must be absolute")
     listeners = _listen({serve.port for admission in admissions for serve in admission.serves})

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 PROGRAM = "apostille-exchange"
+# Azure Arc's clients take a key from this directory and no other (azure-identity, azure_arc.py); containers see there
+# what the sidecar writes into the binding's own.
+ARC_DIRECTORY = "/var/opt/azcmagent/tokens"
 MAX_DOCUMENT_BYTES = 256 * 1024  # Kubernetes allows 256 KiB for all annotations of an object together
 
 
@@ -43,12 +46,18 @@ class Output:
 
 @dataclass(frozen=True, slots=True)
 class Serve:
-    """One endpoint on loopback: ``shape`` as `apostille_exchange.endpoint.shapes` knows it, and the secret's file."""
+    """One endpoint on loopback: ``shape`` as `apostille_exchange.endpoint.shapes` knows it, and the secret's file.
+
+    ``document`` is the JSON of a client's credential file, to which the endpoint's URL and secret are added as its
+    source when it is written to ``file``; both empty where clients have no such file.
+    """
 
     shape: str
     port: int
     secret: str
     mode: int = 0o644
+    file: str = ""
+    document: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +141,9 @@ def dumps_admission(admission: Admission) -> str:
         document["withinAssertion"] = True
     if admission.serves:
         document["serves"] = [
-            {"shape": s.shape, "port": s.port, "secret": s.secret, "mode": s.mode} for s in admission.serves
+            {"shape": s.shape, "port": s.port, "secret": s.secret, "mode": s.mode}
+            | ({"file": s.file, "document": s.document} if s.file else {})
+            for s in admission.serves
         ]
     if (notify := admission.notify) is not None:
         document["notify"] = (
@@ -173,6 +184,8 @@ def loads_admission(text: str) -> Admission:
                 port=_port(s, f"admission.serves[{i}]"),
                 secret=_get(s, "secret", str, f"admission.serves[{i}]"),
                 mode=_get(s, "mode", int, f"admission.serves[{i}]"),
+                file=_get(s, "file", str, f"admission.serves[{i}]", ""),
+                document=_get(s, "document", str, f"admission.serves[{i}]", ""),
             )
             for i, s in enumerate(_get(document, "serves", list, "admission", []))
         ),

@@ -13,8 +13,8 @@ from socket import socket
 from apostille_exchange import errors, grants, messages
 from apostille_exchange.clock import Clock
 from apostille_exchange.deliver import files, hook
-from apostille_exchange.endpoint import secret
-from apostille_exchange.endpoint.listen import bind
+from apostille_exchange.endpoint import secret, shapes
+from apostille_exchange.endpoint.listen import LOOPBACK, bind
 from apostille_exchange.endpoint.server import Route, Server, route_path
 from apostille_exchange.errors import ExchangeError
 from apostille_exchange.exchange import Post, Tell, exchange, revoke
@@ -24,7 +24,7 @@ from apostille_exchange.log import Log
 from apostille_exchange.messages import Reply, Request
 from apostille_exchange.metrics import Standing, text
 from apostille_exchange.plan import PlanFile
-from apostille_exchange.recipe import Admission, Plan, RecipeError
+from apostille_exchange.recipe import Admission, Plan, RecipeError, Serve
 from apostille_exchange.status import document
 
 CLOSING, CLOSING_STEP = 20.0, 0.05  # seconds for revocations after SIGTERM; a pod's grace is 30 by default
@@ -78,8 +78,11 @@ class Exchanger:
             for serve in life.admission.serves:
                 try:
                     held = secret.establish(serve.secret, serve.mode)
-                except OSError as error:
-                    self._log("error", "endpoint not served", binding=binding, detail=error.strerror)
+                    _write_client_file(binding, serve, held)
+                except (OSError, ValueError, RecursionError) as error:
+                    # Its text may quote the file, which holds the secret.
+                    detail = error.strerror if isinstance(error, OSError) else type(error).__name__
+                    self._log("error", "endpoint not served", binding=binding, detail=detail)
                     continue
                 made.setdefault(serve.port, []).append(
                     Route(
@@ -167,15 +170,28 @@ def _site(admission: Admission) -> Site:
     return Site(admission, read.pop(""), read)
 
 
+def _write_client_file(binding: str, serve: Serve, held: bytes) -> None:
+    if serve.file:
+        url = f"http://{LOOPBACK}:{serve.port}{route_path(binding, serve.shape)}"
+        files.write(serve.file, shapes.credential_file(serve.shape, serve.document, url, held.decode()), serve.mode)
+
+
 class _StateFile:
-    """Written when something has changed, for ``apostille-exchange status``."""
+    """Written when something has changed, for ``apostille-exchange status``; a new state is also a line of the log."""
 
     def __init__(self, path: str, log: Log) -> None:
         self._path, self._log = path, log
         self._said = ""
+        self._states: dict[str, str] = {}
 
     def write(self, standings: Iterable[Standing]) -> None:
-        said = json.dumps(document(standings))
+        found = document(standings)
+        for binding, fields in found.items():
+            if self._states.get(binding) != fields["state"]:
+                self._states[binding] = fields["state"]
+                # `apostille explain pod` reads it: who may read a log may not always look into a pod.
+                self._log("info", "state", binding=binding, **fields)
+        said = json.dumps(found)
         if not self._path or said == self._said:
             return
         try:

@@ -20,9 +20,10 @@ LONGEST_RETRY_AFTER = 600.0  # seconds; more would let one reply outlast the cre
 class Refresh:
     """The renewal of one credential."""
 
-    def __init__(self, stamp: Stamp, clock: Clock) -> None:
+    def __init__(self, stamp: Stamp, clock: Clock, share: float = REFRESH_AT) -> None:
+        """``share`` of the credential's life is when."""
         spread = clock.uniform(1 - REFRESH_JITTER, 1 + REFRESH_JITTER)
-        delay = max(SHORTEST_REFRESH, (stamp.expires - stamp.issued) * REFRESH_AT * spread)
+        delay = max(SHORTEST_REFRESH, (stamp.expires - stamp.issued) * share * spread)
         self._clock = clock
         self._time = stamp.issued + delay
         # By both clocks: a step of the wall clock must not keep an old credential beyond its time.

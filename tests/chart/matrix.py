@@ -71,7 +71,7 @@ OTHERWISE: dict[str, Any] = {
         "secretName": "other",
         "validityDays": 30,
     },
-    "controller": {**_PROCESS, "shards": 2},
+    "controller": {**_PROCESS, "shards": 2, "repair": True},
     "admission": {**_PROCESS, "hostNetwork": True},
     "rules": {"APO302": "deny", "APO703": "off"},
     "partyAddresses": ["vault.example", "10.0.0.0/8"],

@@ -114,6 +114,20 @@ def test_no_right_is_wider_than_a_list() -> None:
                 assert rule["resourceNames"] == [names.SERVING_SECRET]
 
 
+def test_pods_can_be_evicted_only_where_the_installation_says_so_and_never_the_systems() -> None:
+    def evicts(values: Values) -> tuple[list[Any], str]:
+        documents = rendered(values)
+        rules = one(documents, "ClusterRole", "apostille-controller")["rules"]
+        policy = one(documents, "ValidatingAdmissionPolicy", "apostille-restrain-controller")
+        first = policy["spec"]["validations"][0]["expression"]
+        return [rule for rule in rules if "pods/eviction" in rule.get("resources", [])], first
+
+    assert evicts({}) == ([], "request.operation == 'UPDATE' && !has(request.subResource)")
+    rules, expression = evicts({"controller": {"repair": True}})
+    assert rules == [{"apiGroups": [""], "resources": ["pods/eviction"], "verbs": ["create"]}]
+    assert all(f"'{name}'" in expression for name in (*names.SYSTEM_NAMESPACES, "apostille-system"))
+
+
 def test_what_binds_the_controller_is_out_of_its_reach() -> None:
     documents = rendered()
     policies = {d["metadata"]["name"] for d in documents if d["kind"] == "ValidatingAdmissionPolicy"}

@@ -81,6 +81,13 @@ DENIED = {
     "message": "exchange failed", "binding": "s3-files", "grant": "AWSWebIdentity", "result": "Refused",
     "reason": "ConditionRejected", "code": "AccessDenied", "status": 403, "retrySeconds": 60.0,
 }  # fmt: skip
+FRESH: Json = {
+    "message": "exchanged", "binding": "s3-files", "grant": "AWSWebIdentity", "result": "Exchanged", "state": "fresh",
+    "expires": "2026-11-24T13:00:00Z",
+}  # fmt: skip
+OVERDUE: Json = {
+    "message": "state", "binding": "s3-files", "state": "overdue", "expires": "2026-11-24T13:00:00Z",
+}  # fmt: skip
 FAILED_MOUNT = {
     "reason": "FailedMount",
     "lastTimestamp": "2026-11-24T11:59:00Z",
@@ -145,13 +152,19 @@ CASES: Mapping[str, Observed] = {
         running(builders.pod(), SIDECAR_PLAN, **STARTED),
         [SIDECAR],
         [TRUST],
-        exchange_log="not of ours\n" + log({"binding": "s3-files", "result": "Exchanged"}, DENIED),
+        exchange_log="not of ours\n" + log(FRESH, DENIED | {"state": "fresh"}),
     ),
     "party-reached-again": observed(
         running(builders.pod(), SIDECAR_PLAN, **STARTED),
         [SIDECAR],
         [TRUST],
-        exchange_log=log(UNREACHABLE, {"binding": "s3-files", "result": "Exchanged"}),
+        exchange_log=log(UNREACHABLE | {"state": "failed"}, FRESH, OVERDUE),
+    ),
+    "credential-ended": observed(
+        running(builders.pod(), SIDECAR_PLAN, **STARTED),
+        [SIDECAR],
+        [TRUST],
+        exchange_log=log(FRESH, OVERDUE, {"message": "state", "binding": "s3-files", "state": "expired"}),
     ),
     "starting": observed(running(builders.pod(), SIDECAR_PLAN, **NOT_STARTED), [SIDECAR], [TRUST]),
     "token-refused": observed(running(builders.pod(), PLAN), [BINDING], [TRUST], events=[FAILED_MOUNT]),

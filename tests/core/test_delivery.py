@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from copy import deepcopy
 from typing import Any
 
@@ -14,6 +15,8 @@ from apostille.core.settings import InjectionSettings
 from apostille.model import names
 from apostille_exchange.recipe import Notify, loads_admission
 from builders import CONTEXT, binding, plan, pod, trust
+from oauth_declarations import keycloak_binding, keycloak_trust, oauth_binding, oauth_trust
+from samples.gcp import gcp_binding, gcp_trust
 from self_hosted import vault_binding, vault_trust
 
 AWS = {"type": "AWSContainerCredentials"}
@@ -145,6 +148,28 @@ def test_what_can_be_delivered_is_not(delivery: dict[str, Any]) -> None:
     assert judge_binding(asking(**delivery), trust(), CONTEXT) == []
 
 
+@pytest.mark.parametrize("mode", ["Auto", "Sidecar", "Init", "TokenOnly"])
+@pytest.mark.parametrize(
+    ("by", "bound"),
+    [
+        (vault_trust(), vault_binding),
+        (keycloak_trust(), keycloak_binding),
+        (oauth_trust("Hydra"), oauth_binding),
+    ],
+    ids=["vault", "keycloak", "hydra"],
+)
+def test_a_party_without_an_sdk_delivers_once_and_the_token_alone_too(by: Any, bound: Any, mode: str) -> None:
+    assert judge_binding(bound(delivery={"mode": mode}), by, CONTEXT) == []
+
+
+@pytest.mark.parametrize("mode", ["Sidecar", "Init"])
+def test_what_takes_an_exchange_is_refused_where_nothing_is_exchanged(mode: str) -> None:
+    (found,) = judge_binding(oauth_binding(delivery={"mode": mode}), oauth_trust("TokenOnly"), CONTEXT)
+
+    assert (found.rule.id, found.path) == ("APO401", "spec.delivery.mode")
+    assert "Choose one of Auto, SDK, TokenOnly" in found.remedy
+
+
 def test_a_vault_token_can_be_a_variable_and_an_endpoints() -> None:
     delivery = {"endpoint": TOKEN, "files": [{"format": "Dotenv", "name": "vault.env", "variable": "VAULT_TOKEN"}]}
     asked = vault_binding(delivery=delivery)
@@ -213,10 +238,68 @@ def test_azures_clients_find_the_key_where_they_look_for_it() -> None:
     assert serve.secret == f"{names.CREDENTIALS_DIRECTORY}/{made.binding}/tokens/apostille.key"
     (mount,) = [m for m in pod_parts.container_mounts([made]) if "subPath" in m]
     assert mount == {
-        "name": names.CREDENTIALS_VOLUME,
+        "name": names.credentials_volume(made.binding),
         "mountPath": "/var/opt/azcmagent/tokens",
-        "subPath": f"{made.binding}/tokens",
+        "subPath": "tokens",
         "readOnly": True,
     }
     assert set(made.frozen.environment) >= {"IDENTITY_ENDPOINT", "IMDS_ENDPOINT"}
     assert "IDENTITY_HEADER" not in made.frozen.environment
+
+
+GOOGLE = {"type": "GoogleExternalAccount", "port": 2000}
+
+
+def test_googles_sdk_gets_a_file_that_the_sidecar_writes_and_not_the_assertion() -> None:
+    made = plan(gcp_binding("ledger", delivery={"endpoint": GOOGLE}), gcp_trust())
+    admission, folder = made.frozen.admission, f"{names.CREDENTIALS_DIRECTORY}/ledger"
+    assert admission is not None
+    (serve,) = admission.serves
+    assert (serve.shape, serve.port, serve.file) == ("google", 2000, f"{folder}/credentials.json")
+    document = json.loads(serve.document)
+    assert document["type"] == "external_account"
+    assert "credential_source" not in document
+    assert document["service_account_impersonation_url"].endswith("generateAccessToken")
+    assert (admission.grant, admission.endpoints, admission.settings) == ("Assertion", {}, {})
+    assert admission.session_seconds >= made.frozen.token_seconds
+    assert loads_admission(dumped(admission)) == admission
+    assert made.frozen.environment == {
+        "GOOGLE_APPLICATION_CREDENTIALS": serve.file,
+        "CLOUDSDK_AUTH_CREDENTIAL_FILE_OVERRIDE": serve.file,
+        "GOOGLE_CLOUD_PROJECT": "my-project",
+    }
+    after = inject(pod(), [made], InjectionSettings())
+    (app,) = jsonpatch.apply_patch(pod(), list(after.operations))["spec"]["containers"]
+    assert all("apostille-token" not in mount["name"] for mount in app["volumeMounts"])
+
+
+def test_a_file_of_what_google_s_sdk_exchanges_is_refused_as_is_its_endpoint_elsewhere() -> None:
+    delivery = {"endpoint": GOOGLE, "files": [{"format": "Token", "name": "token"}]}
+    findings = judge_binding(gcp_binding(delivery=delivery), gcp_trust(), CONTEXT)
+    assert {finding.path for finding in findings} == {"spec.delivery.files", "spec.delivery.files[0].format"}
+    assert judge_binding(gcp_binding(delivery={"endpoint": GOOGLE}), gcp_trust(), CONTEXT) == []
+    for other in ({"type": "Token"}, {"type": "AWSContainerCredentials"}):
+        found = judge_binding(gcp_binding(delivery={"endpoint": other}), gcp_trust(), CONTEXT)
+        assert bool(found) == (other["type"] != "Token")
+    (finding,) = judge_binding(vault_binding(delivery={"endpoint": GOOGLE}), vault_trust(), CONTEXT)
+    assert finding.path == "spec.delivery.endpoint.type"
+
+
+@pytest.mark.parametrize(
+    ("env", "warned"),
+    [
+        ({"HTTP_PROXY": "http://proxy:3128"}, True),
+        ({"http_proxy": "http://proxy:3128", "no_proxy": "example.com"}, True),
+        ({"HTTP_PROXY": "http://proxy:3128", "NO_PROXY": "example.com, 127.0.0.1"}, False),
+        ({"HTTP_PROXY": "http://proxy:3128", "NO_PROXY": "*"}, False),
+        ({"HTTPS_PROXY": "http://proxy:3128"}, False),
+        ({}, False),
+    ],
+)
+def test_an_endpoint_that_a_proxy_would_be_asked_for_is_warned_of(env: dict[str, str], warned: bool) -> None:
+    app = {"name": "app", "image": "a", "env": [{"name": name, "value": value} for name, value in env.items()]}
+    asked = plan(gcp_binding("ledger", delivery={"endpoint": GOOGLE}), gcp_trust())
+    told = inject(pod(app), [asked], InjectionSettings()).warnings
+    assert any("add 127.0.0.1 to NO_PROXY" in text for text in told) == warned
+    aws = inject(pod(app), [plan(asking(endpoint=AWS))], InjectionSettings()).warnings
+    assert not any("NO_PROXY" in text for text in aws)

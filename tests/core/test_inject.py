@@ -197,7 +197,7 @@ def test_the_exchange_container_passes_pod_security_restricted() -> None:
 def test_least_exposure() -> None:
     after = injected(pod(), SIDECAR)
     app = after["spec"]["containers"][0]
-    assert [mount["name"] for mount in app["volumeMounts"]] == ["apostille-credentials"]
+    assert [mount["name"] for mount in app["volumeMounts"]] == ["apostille-credentials-files"]
     assert app["volumeMounts"][0]["readOnly"] is True
     only = plan(binding("s3", delivery={"mode": "SDK", "containers": {"include": ["app"]}}))
     both = injected(pod({"name": "app"}, {"name": "log"}), only)
@@ -232,7 +232,8 @@ def test_two_bindings_may_not_set_one_variable_differently() -> None:
     assert found.denial == (
         "spec.containers[0].env: WorkloadBindings other and s3 both set AWS_WEB_IDENTITY_TOKEN_FILE, "
         "AWS_ROLE_SESSION_NAME in container app; give each its own containers (spec.delivery.containers.include), "
-        "or leave the variables of one out (spec.delivery.environment: Omit)"
+        "or a name by which the application chooses (spec.delivery.profile), or leave the variables of one out "
+        "(spec.delivery.environment: Omit)"
     )
     beside = plan(binding("other", delivery={"environment": "Omit"}))
     both = injected(pod(), SDK, beside)["spec"]["containers"][0]
@@ -270,7 +271,9 @@ def test_what_runs_once_is_an_ordinary_init_container_before_the_others() -> Non
     assert made["securityContext"]["runAsUser"] == 1000
     # The token is the init container's alone, as it is the sidecar's.
     (app,) = after["spec"]["containers"]
-    assert [mount["name"] for mount in app["volumeMounts"]] == ["apostille-credentials"]
+    assert [mount["name"] for mount in app["volumeMounts"]] == [
+        "apostille-credentials-files", "apostille-credentials-once",
+    ]  # fmt: skip
     # A pod that had one of the two gets the other at its place.
     for before in ([once], [SIDECAR]):
         first = injected(raw, *before)

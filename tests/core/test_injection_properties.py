@@ -28,6 +28,7 @@ SDK = plan(binding("s3-reader"))
 SDK_FOR_APP = plan(binding("s3-app", delivery={"mode": "SDK", "containers": {"include": ["app"]}}))
 SIDECAR = plan(sidecar("files"))
 SIDECAR_FOR_APP = plan(sidecar("files-app", delivery={"mode": "Sidecar", "containers": {"include": ["app"]}}))
+SIDECAR_FOR_WORKER = plan(sidecar("files-worker", delivery={"mode": "Sidecar", "containers": {"include": ["worker"]}}))
 OTHER_ROLE = plan(
     binding("s3-reader", target={"aws": {"roleARN": role("other")}}), trust(audience="https://aws-other.sts.example")
 )
@@ -43,6 +44,7 @@ PLANS: list[list[PodPlan]] = [
     [SIDECAR_FOR_APP, SDK_FOR_APP],
     [ONCE],
     [BARE, ONCE, TOKEN],
+    [SIDECAR_FOR_APP, SIDECAR_FOR_WORKER, TOKEN],
 ]
 
 plans = st.sampled_from(PLANS)
@@ -118,7 +120,7 @@ OUR_KEYS = [
 ]  # fmt: skip
 OUR_VOLUMES = [
     names.token_volume("s3-reader"), names.token_volume("files"), names.token_volume("of-nobody"), names.FILES_VOLUME,
-    names.CREDENTIALS_VOLUME,
+    names.CREDENTIALS_VOLUME, names.credentials_volume("files"), names.credentials_volume("of-nobody"),
 ]  # fmt: skip
 OUR_PATHS = [
     names.token_directory("s3-reader"), names.TOKENS_DIRECTORY, names.FILES_DIRECTORY + "/",
@@ -263,6 +265,27 @@ def test_every_patch_applies_and_touches_nothing_foreign(pod: dict[str, Any], wa
         for container in pod["spec"].get(section) or ():
             own = container.get("env") or []
             assert (after[container["name"]].get("env") or [])[: len(own)] == own, "what the author set stays, in place"
+
+
+@FAST
+@given(pods(), plans)
+def test_a_container_sees_what_is_of_its_own_bindings_and_nothing_of_others(
+    pod: dict[str, Any], want: list[PodPlan]
+) -> None:
+    """By names and paths alone: a volume with identities belongs to one binding, and lies at its place."""
+    injected = apply(pod, inject(pod, want, SETTINGS))
+    for container in [*(injected["spec"].get("initContainers") or ()), *injected["spec"]["containers"]]:
+        name = container["name"]
+        if name in names.OUR_CONTAINERS:
+            continue
+        own = [p for p in want if p.frozen.reaches(name) and name not in SETTINGS.mesh_proxies]
+        allowed = {(names.credentials_volume(p.binding), names.credentials_directory(p.binding)) for p in own
+                   if p.frozen.delivery in ("Sidecar", "Init")}  # fmt: skip
+        allowed |= {(names.token_volume(p.binding), names.token_directory(p.binding)) for p in own
+                    if p.frozen.delivery in ("SDK", "TokenOnly")}  # fmt: skip
+        mounts = [mount for mount in container.get("volumeMounts") or () if names.holds_identity(mount["name"])]
+        assert {(mount["name"], mount["mountPath"]) for mount in mounts} == allowed
+        assert all(mount["readOnly"] is True and "subPath" not in mount for mount in mounts)
 
 
 def test_the_hostile_pods_are_not_all_refused() -> None:

@@ -27,6 +27,7 @@ FROZEN = {
     "TOKEN_VOLUME_PREFIX": "apostille-token-",
     "FILES_VOLUME": "apostille-files",
     "CREDENTIALS_VOLUME": "apostille-credentials",
+    "CREDENTIALS_VOLUME_PREFIX": "apostille-credentials-",
     "EXCHANGE_CONTAINER": "apostille-exchange",
     "INIT_CONTAINER": "apostille-init",
     "TOKENS_DIRECTORY": "/var/run/secrets/apostille.dev",
@@ -141,22 +142,25 @@ def test_a_pod_shows_exactly_these_names() -> None:
         "apostille-token-s3",
         "apostille-files",
         "apostille-credentials",
+        "apostille-credentials-files",
     ]
     assert [container["name"] for container in values["/spec/initContainers"]] == ["apostille-exchange"]
     assert {mount["mountPath"] for mount in values["/spec/containers/0/volumeMounts"]} == {
         "/var/run/secrets/apostille.dev/s3",
-        "/var/run/apostille.dev",
+        "/var/run/apostille.dev/files",
     }
 
 
 def test_the_longest_binding_fits_every_name() -> None:
     longest = "b" * 40
     assert len(names.token_volume(longest)) <= 63
+    assert len(names.credentials_volume(longest)) <= 63
     assert len(names.file_annotation(longest, "config.json").partition("/")[2]) <= 63
 
 
 def test_what_is_reserved() -> None:
     assert names.is_our_volume("apostille-token-anything")
+    assert names.is_our_volume("apostille-credentials-anything")
     assert names.is_our_volume("apostille-files")
     assert not names.is_our_volume("apostille")
     assert names.is_our_annotation("apostille.dev/x")

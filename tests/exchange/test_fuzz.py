@@ -16,7 +16,7 @@ from apostille_exchange import assertion, recipe
 from apostille_exchange.assertion import Assertion
 from apostille_exchange.credential import Credential
 from apostille_exchange.deliver import stamp
-from apostille_exchange.endpoint import guard, request
+from apostille_exchange.endpoint import guard, request, shapes
 from apostille_exchange.endpoint.listen import bind
 from apostille_exchange.endpoint.request import Malformed
 from apostille_exchange.endpoint.served import Served
@@ -39,7 +39,7 @@ JSON = st.recursive(
 NAMES = st.sampled_from(
     ["format", "bindings", "digest", "recipe", "parameters", "sessionSeconds", "ended", "binding", "grant", "endpoint",
      "audience", "token", "outputs", "path", "mode", "ca", "endpoints", "settings", "withinAssertion", "serves",
-     "shape", "port", "secret", "notify", "signal", "process", "variable"]
+     "shape", "port", "secret", "file", "document", "notify", "signal", "process", "variable"]
 )  # fmt: skip
 LIKELY = st.recursive(
     st.sampled_from([1, 2, 0, -1, True, False, None, "", "x", 1e9, "https://x.example/"]),
@@ -100,7 +100,9 @@ def test_an_admission_is_read_or_refused(text: str) -> None:
         session_seconds=st.integers(), ca=TEXTS, endpoints=st.dictionaries(TEXTS, TEXTS, max_size=3),
         settings=st.dictionaries(TEXTS, TEXTS, max_size=3), within_assertion=st.booleans(),
         serves=st.lists(
-            st.builds(Serve, TEXTS, st.integers(1, 65535), TEXTS, st.integers(0, 0o777)), max_size=2
+            st.builds(Serve, TEXTS, st.integers(1, 65535), TEXTS, st.integers(0, 0o777))
+            | st.builds(Serve, TEXTS, st.integers(1, 65535), TEXTS, st.integers(0, 0o777), TEXTS.filter(bool), TEXTS),
+            max_size=2,
         ).map(tuple),
         notify=st.none() | st.builds(Notify, port=st.integers(1, 65535), path=TEXTS)
         | st.builds(lambda s, p: Notify(signal=s, process=p), st.sampled_from(["HUP", "USR1"]), TEXTS),
@@ -172,7 +174,19 @@ REQUESTS = st.builds(
     lambda method, path, version, lines: "\r\n".join([f"{method} {path} {version}", *lines]).encode(),
     st.sampled_from(["GET", "GET", "GET", "POST", "HEAD", "get", "OPTIONS"]),
     st.sampled_from(
-        ["/b/aws", "/b/aws", "/b/aws?x", "/", "/b/azure?resource=r", "http://localhost/b/aws", "*", "/b/aws#f"]
+        [
+            "/b/aws",
+            "/b/aws",
+            "/b/aws?x",
+            "/",
+            "/b/azure?resource=r",
+            "http://localhost/b/aws",
+            "*",
+            "/b/aws#f",
+            "/b/google",
+            "/b/google?format=text",
+            "/b/token",
+        ]
     ),
     st.sampled_from(["HTTP/1.1", "HTTP/1.1", "HTTP/1.0", "HTTP/2", ""]),
     HEADER_LINES,
@@ -196,7 +210,7 @@ def server() -> Iterator[Server]:
     (listener,) = bind([0])
     made = Server([listener], clock)
     (port,) = made.ports
-    made.start({port: [Route(f"/b/{shape}", shape, SECRET.encode(), "/k", lambda: held) for shape in ("aws", "azure")]})
+    made.start({port: [Route(f"/b/{shape}", shape, SECRET.encode(), "/k", lambda: held) for shape in shapes.NEEDS]})
     yield made
     made.close()
 
@@ -238,3 +252,13 @@ def opens(head: bytes, port: int) -> bool:
 def test_what_is_not_the_secret_never_is(presented: bytes, secret: bytes) -> None:
     text = presented.decode("latin-1")
     assert guard.holds([text], secret) == (text.encode() == secret)
+
+
+@examples(60)
+@given(st.one_of(JSON.map(json.dumps), LIKELY.map(json.dumps), st.text(max_size=100)), TEXTS)
+@example("[" * 100_000, "x")
+def test_a_credential_file_is_written_or_refused(document: str, url: str) -> None:
+    with contextlib.suppress(ValueError, RecursionError):
+        made = json.loads(shapes.credential_file("google", document, url, SECRET))
+        assert made["credential_source"]["url"] == url
+        assert made["credential_source"]["headers"] == {"Authorization": f"Bearer {SECRET}"}

@@ -103,6 +103,7 @@ def test_it_becomes_ready_with_its_first_credential_and_says_so_in_one_line(sts:
         "logger": "apostille.exchange",
         "message": "exchanged",
         "result": "Exchanged",
+        "state": "fresh",
         "binding": "s3-files",
         "grant": "AWSWebIdentity",
         "jti": "jti-1",
@@ -110,6 +111,12 @@ def test_it_becomes_ready_with_its_first_credential_and_says_so_in_one_line(sts:
         "expires": "…",
         "credential": "…",
     }
+
+    def states() -> list[str]:
+        return [line["state"] for line in sidecar.lines() if line["message"] == "state"]
+
+    until(lambda: states()[-1] == "fresh", "its state is told")
+    assert states() == ["pending", "failed", "fresh"]
     assert re.fullmatch(r"sha256:[0-9a-f]{16}", line["credential"])
     assert line["expires"] in container.content()
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -193,3 +196,63 @@ def test_azure_identity_without_the_secret_gets_nothing(azure: Served, monkeypat
     monkeypatch.setenv("IDENTITY_HEADER", "0" * 64)
     with pytest.raises((ClientAuthenticationError, CredentialUnavailableError)):
         ManagedIdentityCredential().get_token(f"{STORAGE}/.default")
+
+
+# In a mount namespace of its own, where the folder of Azure Arc's keys is the pod's.
+ARC = """
+set -eu
+mount -t tmpfs none /var/opt
+mkdir /var/opt/azcmagent
+ln -s "$1" /var/opt/azcmagent/tokens
+exec "$2" -c "$3"
+"""
+ASK = """
+import os
+from azure.core.exceptions import ClientAuthenticationError
+from azure.identity import CredentialUnavailableError, DefaultAzureCredential, ManagedIdentityCredential
+for made in (ManagedIdentityCredential(), ManagedIdentityCredential(client_id=os.environ["WHO"]),
+             DefaultAzureCredential(), ManagedIdentityCredential(client_id="somebody-else")):
+    try:
+        print(made.get_token(os.environ["SCOPE"]).token)
+    except (ClientAuthenticationError, CredentialUnavailableError, ValueError) as error:
+        print("refused", type(error).__name__)
+"""
+WHO = "aaaaaaaa-0000-0000-0000-000000000000"
+
+
+@pytest.fixture
+def arc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
+    """As a binding with the endpoint AzureManagedIdentity has it: the key lies in a folder of the binding's volume."""
+    monkeypatch.setattr(grants, "load", lambda name: Opaque())
+    folder = tmp_path / "run" / "s3-files"
+    pod = Pod(
+        tmp_path,
+        grant="Opaque",
+        serves=(Serve("azure", 0, str(folder / "tokens" / "apostille.key"), 0o600),),
+        outputs=(Output(str(folder / ".kept"), "kept", 0o600),),
+    )
+    pod.files.put_plan(Recipe("s3-files", {"scope": f"{STORAGE}/.default", "clientID": WHO}, 3600))
+    pod.files.put_token(token())
+    pod.answers.extend([lambda _: Reply(200, {}, b"", pod.clock.now)] * 20)
+    pod.tick()
+    made = Served(pod, "azure")
+    yield made
+    made.server.close()
+
+
+@pytest.mark.usefixtures("isolation")
+def test_azure_identity_takes_it_for_azure_arc_and_the_key_from_its_file(arc: Served, tmp_path: Path) -> None:
+    def said() -> list[str]:
+        ran = subprocess.run(
+            ["unshare", "--map-root-user", "--mount", "sh", "-c", ARC, "arc",
+             str(tmp_path / "run" / "s3-files" / "tokens"), sys.executable, ASK],
+            env={"PATH": os.environ["PATH"], "HOME": str(tmp_path), "IDENTITY_ENDPOINT": arc.url,
+                 "IMDS_ENDPOINT": arc.url, "SCOPE": f"{STORAGE}/.default", "WHO": WHO},
+            capture_output=True, text=True, timeout=120, check=False,
+        )  # fmt: skip
+        assert ran.returncode == 0, ran.stderr
+        return ran.stdout.splitlines()
+
+    assert said() == ["opaque-token-of-entra"] * 3 + ["refused ClientAuthenticationError"]
+    (tmp_path / "run" / "s3-files" / "tokens" / "apostille.key").write_text("0" * 64)
+    assert all(line.startswith("refused") for line in said())

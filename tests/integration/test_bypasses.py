@@ -195,13 +195,15 @@ def test_an_audience_that_only_looks_the_same_is_another_one(scene: PolicyScene,
     {"name": "own", "mountPath": "/t"},
     {"name": "own", "mountPath": "/t", "subPath": "token"},
     {"name": "apostille-token-s3", "mountPath": "/t"},
-    {"name": "apostille-credentials", "mountPath": "/t", "subPathExpr": "s3"},
-], ids=["hand-declared", "sub path", "ours", "credentials"])  # fmt: skip
+    {"name": "apostille-credentials-s3", "mountPath": "/t", "subPathExpr": "s3"},
+    {"name": "apostille-credentials", "mountPath": "/t"},
+], ids=["hand-declared", "sub path", "ours", "credentials", "credentials of an earlier version"])  # fmt: skip
 def test_a_debug_container(scene: PolicyScene, app: str, mount: dict[str, str]) -> None:
     volumes = [
         token_volume("own", token_source(ENFORCED)),
         token_volume("apostille-token-s3", token_source(ENFORCED)),
         {"name": "apostille-credentials", "emptyDir": {"medium": "Memory"}},
+        {"name": "apostille-credentials-s3", "emptyDir": {"medium": "Memory"}},
         {"name": "work", "emptyDir": {}},
     ]
     scene.api.ensure(pod(app, "debugged", "reader", volumes=volumes))

@@ -105,8 +105,9 @@ def test_only_the_sidecar_sees_the_token(settled: Team, files: str) -> None:
         f"apostille-token-{files}": f"/var/run/secrets/apostille.dev/{files}",
         "apostille-files": "/etc/apostille.dev",
         "apostille-credentials": "/var/run/apostille.dev",
+        f"apostille-credentials-{files}": f"/var/run/apostille.dev/{files}",
     }
-    assert mounted(app) == {"apostille-credentials": "/var/run/apostille.dev"}
+    assert mounted(app) == {f"apostille-credentials-{files}": f"/var/run/apostille.dev/{files}"}
     assert environment(app)["AWS_SHARED_CREDENTIALS_FILE"] == f"/var/run/apostille.dev/{files}/credentials"
     assert (mounted(other), environment(other)) == ({}, {})
 
@@ -211,7 +212,7 @@ def test_a_container_that_another_webhook_adds_gets_the_identity_too(cluster: Cl
         assert len(calls) >= 2, "the other webhook was not asked"
         for account, mounts in (
             ("reader", {"apostille-token-s3-reader": TOKEN_AT}),
-            ("writer", {"apostille-credentials": "/var/run/apostille.dev"}),
+            ("writer", {"apostille-credentials-s3-files": "/var/run/apostille.dev/s3-files"}),
         ):
             app, added = container_of(pods[account]), container_of(pods[account], "late")
             assert environment(added) == environment(app) != {}

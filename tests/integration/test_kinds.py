@@ -209,8 +209,8 @@ def test_a_bad_trust_gets_one_message_that_names_the_field(kinds: Any, case: str
 
 
 _NAME = (
-    "metadata.name: Invalid value: the name of a WorkloadBinding is a DNS label of at most 40 characters: volumes and "
-    "files are named after it"
+    "metadata.name: Invalid value: the name of a WorkloadBinding is a DNS label of at most 40 characters, and not "
+    "`plan`: volumes and files are named after it"
 )
 _ONE_TARGET = "spec.target: Invalid value: name exactly one target, the one of the trust's relying party ({})".format(
     ", ".join(party.member for party in PARTIES)
@@ -218,6 +218,7 @@ _ONE_TARGET = "spec.target: Invalid value: name exactly one target, the one of t
 BAD_BINDINGS: dict[str, tuple[str, Any, str]] = {
     "a name of 41 characters": ("metadata.name", "a" * 41, _NAME),
     "a name with a dot": ("metadata.name", "s3.reader", _NAME),
+    "the name of a file": ("metadata.name", "plan", _NAME),
     "no trust": ("spec.trustRef", ABSENT, "spec.trustRef: Required value"),
     "a trust without a name": ("spec.trustRef.name", ABSENT, "spec.trustRef.name: Required value"),
     "no subject": ("spec.subject", ABSENT, "spec.subject: Required value"),

@@ -98,6 +98,7 @@ def both(*edits: Callable[[Files], dict[str, str]]) -> Callable[[Files], dict[st
 
 POOL = "principalSet://iam.googleapis.com/projects/123456789012/locations/global/workloadIdentityPools/k8s-prod/*"
 WIDENED: dict[str, tuple[str, Callable[[Files], dict[str, str]], str]] = {
+    "Alibaba: any subject": ("Alibaba", both(replaced("StringEquals", "StringLike"), replaced(EXACT, WILD)), "q9"),
     "AWS: any subject": ("AWS", both(replaced("StringEquals", "StringLike"), replaced(EXACT, WILD)), "q9"),
     "AWS: any namespace": (
         "AWS", both(replaced("StringEquals", "StringLike"), replaced(EXACT, WILD + ":reader")), ":reader",

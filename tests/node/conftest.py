@@ -10,7 +10,7 @@ import pytest
 from apostille_testbed import Node, binaries
 from apostille_testbed import node as start_node
 from apostille_testbed.chart import Release
-from apostille_testbed.node import images, lacking, lane
+from apostille_testbed.node import images, lacking, lane, sdks
 from apostille_testbed.progress import Console
 
 
@@ -36,6 +36,8 @@ def pytest_collection_finish(session: pytest.Session) -> None:
         if "machine" in fixtures and not lacking():
             lane.prepare(Console())
             images.images(Console())
+        if "parties" in fixtures and not lacking():
+            sdks.sdks(Console())
 
 
 @pytest.fixture(scope="session")

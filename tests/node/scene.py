@@ -14,10 +14,15 @@ from typing import Any
 import yaml
 
 from apostille_testbed import Node
+from apostille_testbed.node import archive, images
 from apostille_testbed.node.archive import BUSYBOX
+from apostille_testbed.progress import Console
 
 ROOT = Path(__file__).parents[2]
 WITHIN = 60.0
+
+_SYSTEM_AUTHORITIES = "/usr/lib/ssl/cert.pem"
+"""Where the OpenSSL of the base image looks."""
 
 RESTRICTED: dict[str, Any] = {
     "allowPrivilegeEscalation": False,
@@ -58,6 +63,16 @@ def output(node: Node, name: str, namespace: str, container: str = "app") -> str
 
     until(ended, f"pod {name} to end")
     return node.kubectl("logs", name, f"--namespace={namespace}", f"--container={container}").stdout
+
+
+def trusting(node: Node, authorities: str, folder: Path) -> str:
+    """Loads the sidecar's image with these authorities (PEM) in place of the system's; returns its tag."""
+    tag = "trusting"
+    base, path = images.images(Console()).exchange, folder / f"{tag}.tar"
+    name = f"{images.EXCHANGE.rpartition(':')[0]}:{tag}"
+    archive.extend(path, base, name, {_SYSTEM_AUTHORITIES: authorities.encode()})
+    node.load(path)
+    return tag
 
 
 def patch(node: Node, kubeconfig: Path, path: str, change: list[dict[str, Any]]) -> str:

@@ -11,17 +11,13 @@ import pytest
 from apostille_testbed import Node
 from apostille_testbed.chart import NAMESPACE, Release
 from apostille_testbed.client import APIError
-from apostille_testbed.node import archive, derived, images, network
+from apostille_testbed.node import derived, network
 from apostille_testbed.node.derived import APPLICATION
 from apostille_testbed.node.images import EXCHANGE
 from apostille_testbed.parties import party
 from apostille_testbed.parties.aws import AWSParty
 from apostille_testbed.progress import Console
-from node.scene import RESTRICTED, apply, output, pod, ready, until
-
-TRUSTING = "localhost/apostille-exchange:trusting"
-SYSTEM_AUTHORITIES = "/usr/lib/ssl/cert.pem"
-"""Where the OpenSSL of the base image looks."""
+from node.scene import RESTRICTED, apply, output, pod, ready, trusting, until
 
 ROLE, OTHER = "arn:aws:iam::123456789012:role/reports", "arn:aws:iam::123456789012:role/archive"
 SPACE = "reports"
@@ -39,11 +35,8 @@ def aws(node: Node) -> Iterator[AWSParty]:
 @pytest.fixture(scope="module")
 def team(node: Node, aws: AWSParty, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
     """A sidecar that trusts the testbed's AWS; a namespace under `restricted` with a binding in force."""
-    trusting = tmp_path_factory.mktemp("image") / "trusting.tar"
-    own = images.images(Console()).exchange
-    archive.extend(trusting, own, TRUSTING, {SYSTEM_AUTHORITIES: aws.ca.read_bytes()})
-    node.load(trusting)
-    with Release(node, "exchange.image.tag=trusting"):
+    tag = trusting(node, aws.ca.read_text(), tmp_path_factory.mktemp("image"))
+    with Release(node, f"exchange.image.tag={tag}"):
         node.create_namespace(SPACE, {"pod-security.kubernetes.io/enforce": "restricted"})
         for account in ("reporter", "asker"):
             node.kubectl("create", "serviceaccount", account, f"--namespace={SPACE}")

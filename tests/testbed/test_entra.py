@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from multidict import CIMultiDict
 
 from apostille_testbed.parties.entra import CredentialError
+from apostille_testbed.parties.serving import Request
 from testbed.entra_world import APPLICATION, AUDIENCE, MANAGED, SCOPE, World, documents, world
 from testbed.negative_matrix import ACCEPTED, REFUSED, SUBJECT, rotated
 from testbed.strict_sts_issuer import Issuer
@@ -136,3 +139,19 @@ def test_documents_that_the_vendor_does_not_take(shared: World, files: dict[str,
     with pytest.raises(CredentialError):
         shared.entra.directory.apply(files)
     assert shared.exchange(shared.token()).token, "nothing has changed"
+
+
+def test_a_subscription_is_listed_to_its_readers_with_a_token_for_the_resource_manager(own: World) -> None:
+    own.entra.permit(MANAGED, "sub-1")
+    management = "https://management.azure.com/.default"
+
+    def listed(client: str, scope: str) -> tuple[int, Any]:
+        token = own.exchange(own.token(), client_id=client, scope=scope).token
+        request = Request("GET", "/subscriptions", "", CIMultiDict(Authorization=f"Bearer {token}"), b"")
+        reply = own.entra.answer(request)
+        return reply.status, json.loads(reply.body)
+
+    assert listed(MANAGED, management) == (200, {"value": [{"id": "/subscriptions/sub-1", "subscriptionId": "sub-1"}]})
+    assert listed(APPLICATION, management) == (200, {"value": []})
+    status, document = listed(MANAGED, SCOPE)
+    assert (status, document["error"]["code"]) == (401, "InvalidAuthenticationTokenAudience")

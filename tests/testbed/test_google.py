@@ -205,3 +205,19 @@ def test_documents_that_iam_does_not_take(shared: World, files: dict[str, str]) 
     with pytest.raises(IAMError):
         shared.google.pools.apply(files)
     assert shared.exchange(shared.token()).token, "nothing has changed"
+
+
+def test_a_bucket_is_read_by_its_readers(own: World) -> None:
+    own.google.create_bucket("ledger", ["11.csv"], [f"serviceAccount:{READER}"])
+    federated = own.exchange(own.token()).token
+    reader = own.impersonate(federated).token
+
+    def listed(token: str) -> tuple[int, Any]:
+        bearer = {"Authorization": f"Bearer {token}"}
+        return own.call("/storage/v1/b/ledger/o", "", bearer, "GET")
+
+    assert listed(reader) == (200, {"kind": "storage#objects", "items": [{"name": "11.csv"}]})
+    assert listed(federated)[0] == 403
+    assert listed("none")[0] == 401
+    own.clock.ahead = 3700
+    assert listed(reader)[0] == 401

@@ -83,6 +83,12 @@ def test_a_token_ends(own: World) -> None:
     assert not own.exchange(token).credential
 
 
+@pytest.mark.parametrize("name", ["databricks", "hcp"])
+def test_whose_credentials_are_to_be_short_lived_gets_such(name: str, tmp_path: Path) -> None:
+    with world(name, tmp_path, short={SUBJECT: 45}) as one:
+        assert one.exchange(one.token()).document["expires_in"] == 45
+
+
 def test_keys_rotate_and_a_withdrawn_one_ends(own: World) -> None:
     old = own.token()
     assert own.exchange(old).credential

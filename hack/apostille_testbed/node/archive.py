@@ -104,19 +104,22 @@ def extend(
     name: str,
     files: Mapping[str, bytes],
     *,
+    programs: Mapping[str, bytes] | None = None,
     layers: int | None = None,
     config: Mapping[str, object] | None = None,
 ) -> None:
     """Writes the archive of an image that is ``base`` with ``files`` (absolute path to content) over it.
 
     Args:
+        programs: files that may be run.
         layers: how many of the lowest layers of ``base`` it has; None: all.
         config: fields of the OCI image configuration that replace those of ``base``.
     """
     layer = io.BytesIO()
     with tarfile.open(fileobj=layer, mode="w", format=tarfile.PAX_FORMAT) as tar:
-        for target, content in files.items():
-            _add(tar, target.lstrip("/"), content, 0o644)
+        for mode, given in ((0o644, files), (0o755, programs or {})):
+            for target, content in given.items():
+                _add(tar, target.lstrip("/"), content, mode)
     layer_sum = hashlib.sha256(layer.getvalue()).hexdigest()
     with tarfile.open(base) as below, tarfile.open(path, "w") as tar:
         manifest = json.loads(_read(below, "manifest.json"))[0]

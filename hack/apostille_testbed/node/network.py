@@ -1,7 +1,7 @@
 """The network of the node: a cable from the machine into its space, and a bridge there for the pods.
 
-Pods reach what listens on `MACHINE`, such as the API server and relying parties, and nothing else of the world: there
-is no way out and no address translation. The machine reaches pods and ClusterIPs.
+Pods reach what listens on `MACHINE` and `PLACES`, such as the API server and relying parties, and nothing else of the
+world: there is no way out and no address translation. The machine reaches pods and ClusterIPs.
 """
 
 from __future__ import annotations
@@ -23,6 +23,10 @@ NODE = "10.240.0.2"
 
 POD_RANGE = "10.240.1.0/24"
 
+_PLACES = "10.240.2.0/28"
+PLACES = tuple(map(str, ipaddress.ip_network(_PLACES).hosts()))
+"""More of the machine's, for relying parties that all have the same port."""
+
 DEVICE = "apostille0"
 """The machine's end of the cable."""
 
@@ -34,6 +38,8 @@ def connect(space: Space) -> None:
     """Lays the cable and the machine's routes. They go with the space. Raises ProcessError."""
     _ip("link", "add", DEVICE, "type", "veth", "peer", "name", _INNER, "netns", str(space.pid))
     _ip("address", "add", _CABLE, "dev", DEVICE)
+    for place in PLACES:
+        _ip("address", "add", f"{place}/32", "dev", DEVICE)
     _ip("link", "set", DEVICE, "up")
     space.run(
         "sh",
@@ -41,6 +47,7 @@ def connect(space: Space) -> None:
         f"""ip link set lo up
 ip address add {NODE}/30 dev {_INNER}
 ip link set {_INNER} up
+ip route add {_PLACES} via {MACHINE}
 echo 1 > /proc/sys/net/ipv4/ip_forward""",
     )
     for target in (POD_RANGE, SERVICE_RANGE):
@@ -55,7 +62,7 @@ def disconnect() -> None:
 
 def taken() -> str | None:
     """Which of the machine's routes is in the way of ours; None: none."""
-    ours = [ipaddress.ip_network(cidr, strict=False) for cidr in (_CABLE, POD_RANGE, SERVICE_RANGE)]
+    ours = [ipaddress.ip_network(cidr, strict=False) for cidr in (_CABLE, POD_RANGE, _PLACES, SERVICE_RANGE)]
     for route in json.loads(_ip("-json", "route", "show", "table", "all")):
         if route["dst"] == "default" or route.get("dev") == DEVICE:
             continue

@@ -24,6 +24,7 @@ class Judge:
         resolve: where each issuer is really served, in place of public DNS.
         directory: holds ``ca.pem``; a temporary one, removed by `close`, when left out.
         leeway: seconds granted around exp, nbf and iat.
+        short: seconds that credentials live which it gives to these subjects, so that one sees them renewed.
     """
 
     def __init__(
@@ -38,10 +39,11 @@ class Judge:
         bind: str = "127.0.0.1",
         port: int = 0,
         leeway: int = 0,
+        short: Mapping[str, int] | None = None,
     ) -> None:
         self._scratch = None if directory else Scratch(name)
         self._bind = bind
-        self.clock = clock
+        self.clock, self._short = clock, short or {}
         self.hosts = tuple(hosts)
         self._keys = KeySource(clock, 5.0, 300.0)
         for issuer, address in (resolve or {}).items():
@@ -53,6 +55,10 @@ class Judge:
         self.ca = authority.pem
         names = (*self.hosts, "localhost", "127.0.0.1", "::1", bind)
         self._server = Server(self._answer, authority.server(dict.fromkeys(names)), bind, port)
+
+    def life(self, subject: str, vendors: int) -> int:
+        """Seconds that a subject's credential lives; ``vendors``: those that the vendor gives everybody."""
+        return self._short.get(subject, vendors)
 
     @property
     def port(self) -> int:

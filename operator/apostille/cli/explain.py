@@ -116,6 +116,8 @@ def _answer(answer: Answer) -> list[str]:
                 if identity.ending_stops_refresh
                 else "does not stop the refresh of tokens (the trust's enforcement mode)",
             )
+    if (said := answer.sidecar) is not None:
+        told += _field("sidecar", said.state + (f", until {said.expires}" if said.expires else ""))
     for container, added in answer.added.items():
         where = f"to {container}: " if container else ""
         told += _field("added", f"{where}{', '.join(added)}")
@@ -160,6 +162,8 @@ def _members(answer: Answer) -> dict[str, Any]:
                 "endingStopsRefresh": identity.ending_stops_refresh,
             }
         )
+    if answer.sidecar is not None:
+        made["sidecar"] = _present({"state": answer.sidecar.state, "expires": answer.sidecar.expires})
     made["added"] = [{"container": container, "parts": list(parts)} for container, parts in answer.added.items()]
     made["notes"] = list(answer.notes)
     return _present(made)

@@ -22,6 +22,7 @@ from apostille.controller.instances import Instances
 from apostille.controller.observed import noted
 from apostille.controller.prober import Prober
 from apostille.controller.queue import Queue
+from apostille.controller.repair import PAUSE, Repairs
 from apostille.controller.state import State, View
 from apostille.controller.trusts import CONFIG_MAP, TrustReconciler
 from apostille.controller.writer import StatusWriter
@@ -31,6 +32,7 @@ from apostille.core.observed import TokenRequest
 from apostille.core.pods import PodFacts, facts
 from apostille.core.settings import CertificateSettings, ClusterSettings
 from apostille.core.tightening import Tightening, tightening
+from apostille.kinds.status import RepairStatus
 from apostille.kube.client import (
     BINDINGS,
     CONFIG_MAPS,
@@ -76,8 +78,8 @@ Task = tuple[str, str, str]
 class Controller:
     """Wires events to keys and keys to reconcilers.
 
-    Three queues, so that none waits for another: the cluster objects, which is what security rests on; running pods;
-    statuses.
+    Four queues, so that none waits for another: the cluster objects, which is what security rests on; running pods;
+    statuses; pods that are made anew.
     """
 
     def __init__(
@@ -119,7 +121,8 @@ class Controller:
         self._declared = Declared(connection, client, self.state, self._declared_changed, self._declared_touched)
         self._generated = Generated(client, settings.own_namespace, self._generated_changed)
         self._prober = Prober(client, self.state, settings.own_namespace, self._in_force_changed)
-        self._writer = StatusWriter(client, Recorder(client, lease.identity))
+        recorder = Recorder(client, lease.identity)
+        self._writer = StatusWriter(client, recorder)
         self._followers = Followers(client, self.state)
         self._certificates: Certificates | None = None
         if certificate is not None:
@@ -137,10 +140,19 @@ class Controller:
         )
         self._instances = Instances(client, self._instance_changed, self._instances_listed)
         self._trusts = TrustReconciler(self._generated, self.state, self._writer, self._instances)
-        self._bindings = BindingReconciler(self.state, self._writer)
+        self._bindings = BindingReconciler(self.state, self._writer, self._repair)
+        self._repairs = Repairs(
+            client,
+            self.state,
+            recorder,
+            self._bindings.to_repair,
+            lambda key: self._status_queue.add(("binding", *key)),
+        )
         self._cluster_queue: Queue[str] = Queue(self._reconcile_cluster, workers=1)
         self._pod_queue: Queue[Task] = Queue(self._reconcile_pods, named=self._named)
         self._status_queue: Queue[Task] = Queue(self._reconcile_status, workers=8, named=self._named)
+        # By one worker: evictions are one after the other, whatever wants them.
+        self._repair_queue: Queue[Task] = Queue(self._reconcile_repair, workers=1, named=self._named)
         self._judged = self.state.view()
         self._installed = True
         self._working = False
@@ -170,6 +182,7 @@ class Controller:
             group.create_task(self._pod_queue.run())
             group.create_task(self._prober.run())
             group.create_task(self._status_queue.run())
+            group.create_task(self._repair_queue.run())
             group.create_task(self._instances.run())
             self._everything()
 
@@ -190,7 +203,8 @@ class Controller:
     def measure(self) -> None:
         """Sets the gauges that nobody keeps."""
         metrics.LEADER.set(int(self._lease.held))
-        metrics.QUEUE_DEPTH.set(len(self._cluster_queue) + len(self._pod_queue) + len(self._status_queue))
+        waiting = len(self._cluster_queue) + len(self._pod_queue) + len(self._status_queue) + len(self._repair_queue)
+        metrics.QUEUE_DEPTH.set(waiting)
         # Who waits to lead listens to the lease only.
         metrics.WATCH_SILENCE.clear()
         metrics.WATCH_SILENCE.labels("lease").set(asyncio.get_running_loop().time() - self._lease.heard)
@@ -247,6 +261,16 @@ class Controller:
             await self._trusts.reconcile(name)
         else:
             await self._bindings.reconcile(namespace, name)
+
+    async def _reconcile_repair(self, task: Task) -> float | None:
+        return await self._repairs.reconcile(task[1], task[2]) if self._installed else None
+
+    def _repair(self, key: Key, due: bool) -> RepairStatus | None:
+        if not due:
+            self._repairs.forget(key)
+            return None
+        self._repair_queue.add_later(("repair", *key), PAUSE)
+        return self._repairs.report(key)
 
     def _named(self, task: Task) -> dict[str, dict[str, str]]:
         kind, namespace, name = task

@@ -41,11 +41,15 @@ def _plan(binding: WorkloadBinding, trust: FederationTrust) -> PodPlan | None:
 
 
 def _disputed(one: PodPlan, other: PodPlan) -> list[str]:
+    mine, its = one.frozen.section, other.frozen.section
+    # A file that all containers of a pod share, whichever of them are meant.
+    same = mine is not None and its is not None and (mine.file, mine.name) == (its.file, its.name)
+    profiles = [f"profile {mine.name}"] if mine is not None and same else []
     include, theirs = set(one.frozen.include), set(other.frozen.include)
     if include and theirs and not include & theirs:
-        return []
+        return profiles
     known = other.frozen.environment
-    return sorted(key for key, value in one.frozen.environment.items() if known.get(key, value) != value)
+    return profiles + sorted(key for key, value in one.frozen.environment.items() if known.get(key, value) != value)
 
 
 def _overlap(one: WorkloadBinding, other: WorkloadBinding) -> bool:

@@ -13,7 +13,8 @@ from apostille.kinds.workload_binding import DeliverySpec
 from apostille.parties.party import Delivered, Exchange, Paths
 from apostille_exchange.recipe import Notify, Output, Serve
 
-_KEYS, _TOKEN = "keys", "token"  # what an exchange yields: AWS' three values, or one token
+# What an exchange yields: AWS' three values, one token, or the assertion, for an SDK that exchanges it.
+_KEYS, _TOKEN, _ASSERTION = "keys", "token", "assertion"
 
 # Name in spec.delivery.files[].format → (the sidecar's name, what it needs; empty: anything).
 FORMATS: Mapping[str, tuple[str, str]] = {
@@ -27,14 +28,14 @@ FORMATS: Mapping[str, tuple[str, str]] = {
 SHAPES: Mapping[str, tuple[str, str]] = {
     "AWSContainerCredentials": ("aws", _KEYS),
     "AzureManagedIdentity": ("azure", _TOKEN),
+    "GoogleExternalAccount": ("google", _ASSERTION),
     "Token": ("token", _TOKEN),
 }
 KEPT = ".kept"
 SECRET = "authorization"  # noqa: S105 - a file's name
-# Azure Arc's clients take a key from this directory and no other (azure-identity, azure_arc.py).
-ARC_DIRECTORY = "/var/opt/azcmagent/tokens"
 ARC_FOLDER = "tokens"
 ARC_SECRET = "apostille.key"  # noqa: S105 - a file's name
+CLIENT_FILE = "credentials.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +65,9 @@ def shape(binding: str, spec: DeliverySpec, exchange: Exchange, delivered: Deliv
         secret = f"{paths.credentials}/{SECRET}"
         if kind == "azure":
             secret = f"{paths.credentials}/{ARC_FOLDER}/{ARC_SECRET}"
-        environment |= _variables(kind, f"http://127.0.0.1:{port}/{binding}/{kind}", secret)
-        serves = (Serve(kind, port, secret),)
+        client_file = f"{paths.credentials}/{CLIENT_FILE}" if exchange.credential_file else ""
+        environment |= _variables(kind, f"http://127.0.0.1:{port}/{binding}/{kind}", secret, client_file)
+        serves = (Serve(kind, port, secret, file=client_file, document=exchange.credential_file),)
         outputs = [Output(f"{paths.credentials}/{KEPT}", "kept", 0o600)]
     outputs += [
         Output(f"{paths.credentials}/{file.name}", FORMATS[file.format][0], variable=file.variable)
@@ -87,6 +89,10 @@ def shape(binding: str, spec: DeliverySpec, exchange: Exchange, delivered: Deliv
 def problems(spec: DeliverySpec, exchange: Exchange, party: str, paths: Paths) -> Iterator[tuple[str, str]]:
     """(field below spec.delivery, what is wrong) of what cannot be delivered from this exchange."""
     yields = _KEYS if any(output.format.startswith("aws-") for output in exchange.outputs) else _TOKEN
+    if exchange.credential_file:
+        yields = _ASSERTION
+        if spec.files:
+            yield "files", "an SDK that exchanges the assertion itself leaves nothing that could be put into a file"
     if spec.endpoint is not None and SHAPES[spec.endpoint.type][1] != yields:
         fit = _fitting(SHAPES, yields)
         yield "endpoint.type", f"{spec.endpoint.type} cannot give what {party} grants; {fit} can"
@@ -107,7 +113,9 @@ def _fitting(known: Mapping[str, tuple[str, str]], yields: str) -> str:
     return ", ".join(name for name, (_, needs) in known.items() if needs in ("", yields))
 
 
-def _variables(kind: str, url: str, secret: str) -> dict[str, str]:
+def _variables(kind: str, url: str, secret: str, client_file: str) -> dict[str, str]:
+    if kind == "google":
+        return {"GOOGLE_APPLICATION_CREDENTIALS": client_file, "CLOUDSDK_AUTH_CREDENTIAL_FILE_OVERRIDE": client_file}
     if kind == "aws":
         return {
             "AWS_CONTAINER_CREDENTIALS_FULL_URI": url,

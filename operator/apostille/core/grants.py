@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from apostille.core.selection import cel_list, cel_string, metadata
+from apostille.core.selection import HOLDS_IDENTITY, cel_list, cel_string, metadata
 from apostille.core.settings import ClusterSettings
 from apostille.kinds.federation_trust import Mode
 from apostille.model import names
@@ -408,10 +408,7 @@ def _ephemeral_policy(protections: Sequence[Protection], settings: ClusterSettin
     """A debug container could read the pod's assertion; it has no business with it, whoever declared the volume."""
     sources = "v.projected.sources"
     guarded = cel_list(sorted(p.audience for p in protections))
-    ours = (
-        f"m.name.startsWith({cel_string(names.TOKEN_VOLUME_PREFIX)}) || m.name == "
-        f"{cel_string(names.CREDENTIALS_VOLUME)} || m.name in variables.identities"
-    )
+    ours = f"{HOLDS_IDENTITY} || m.name in variables.identities"
     return {
         "failurePolicy": "Fail",
         "matchConstraints": _rule("pods/ephemeralcontainers", "UPDATE"),

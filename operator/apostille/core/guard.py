@@ -104,7 +104,7 @@ def debugged(pod: Mapping[str, Any]) -> Iterator[Finding]:
     for i, container in enumerate((pod.get("spec") or {}).get("ephemeralContainers") or ()):
         for j, mount in enumerate(container.get("volumeMounts") or ()):
             name = str(mount.get("name"))
-            if name.startswith(names.TOKEN_VOLUME_PREFIX) or name == names.CREDENTIALS_VOLUME:
+            if names.holds_identity(name):
                 yield catalogue.TOKEN_MOUNTED.at(
                     f"spec.ephemeralContainers[{i}].volumeMounts[{j}]", f"{container.get('name')} mounts {name}"
                 )

@@ -72,6 +72,7 @@ def inject(pod: Pod, plans: Sequence[PodPlan], settings: InjectionSettings) -> I
         )
     _metadata(work, metadata)
     _volumes(work, spec)
+    _sections(work)
     _endpoints(work, spec)
     _exchange(work, spec)
     for section in ("initContainers", "containers"):
@@ -132,6 +133,20 @@ def _volumes(work: _Work, spec: Mapping[str, Any]) -> None:
             if volume.get("name") in wanted and volume not in want and i not in stale
         ]
     work.operations += merge_list("/spec/volumes", have, want, stale)
+
+
+def _sections(work: _Work) -> None:
+    """A file has one section of a name; the pod's containers share it."""
+    owners: dict[tuple[str, str], str] = {}
+    for plan in work.plans:
+        if (section := plan.frozen.section) is None:
+            continue
+        other = owners.setdefault((section.file, section.name), plan.binding)
+        if other != plan.binding:
+            work.denials.append(
+                f"metadata.annotations[{names.shared_annotation(section.file)}]: WorkloadBindings {other} and "
+                f"{plan.binding} both are profile {section.name}; give each a name of its own (spec.delivery.profile)"
+            )
 
 
 def _endpoints(work: _Work, spec: Mapping[str, Any]) -> None:
@@ -207,6 +222,7 @@ def _container(work: _Work, section: str, index: int, container: Mapping[str, An
     path = f"/spec/{section}/{index}"
     mine = [plan for plan in work.plans if plan.frozen.reaches(name) and name not in work.settings.mesh_proxies]
     _mounts(work, path, f"spec.{section}[{index}]", container, mine)
+    _proxies(work, f"spec.{section}[{index}]", container, mine)
     _environment(work, path, f"spec.{section}[{index}]", container, mine)
 
 
@@ -250,8 +266,8 @@ def _environment(work: _Work, path: str, shown: str, container: Mapping[str, Any
             want.setdefault(key, (value, plan.binding))
     work.denials += [
         f"{shown}.env: WorkloadBindings {one} and {other} both set {', '.join(keys)} in container {name}; "
-        "give each its own containers (spec.delivery.containers.include), or leave the variables of one out "
-        "(spec.delivery.environment: Omit)"
+        "give each its own containers (spec.delivery.containers.include), or a name by which the application chooses "
+        "(spec.delivery.profile), or leave the variables of one out (spec.delivery.environment: Omit)"
         for (one, other), keys in disputed.items()
     ]
     stale: list[int] = []
@@ -287,6 +303,21 @@ def _environment(work: _Work, path: str, shown: str, container: Mapping[str, Any
     else:
         operations += [{"op": "add", "path": f"{path}/env/-", "value": variable} for variable in missing]
     work.operations += operations
+
+
+def _proxies(work: _Work, shown: str, container: Mapping[str, Any], plans: Sequence[PodPlan]) -> None:
+    """What requests and curl send to a proxy although it is meant for the pod's loopback: the endpoint's secret too."""
+    env = {str(v.get("name", "")).lower(): str(v.get("value", "")) for v in container.get("env") or ()}
+    around = [host.strip() for host in env.get("no_proxy", "").split(",")]
+    if not env.get("http_proxy") or "*" in around or any(host.startswith("127.") for host in around):
+        return
+    work.warnings += [
+        f"{shown}.env: container {container.get('name')} sets HTTP_PROXY, and a client that obeys it would ask the "
+        f"proxy for the endpoint of WorkloadBinding {plan.binding} and show it the secret; add 127.0.0.1 to NO_PROXY"
+        for plan in plans
+        # Clients of the shape aws use no proxy for it.
+        if any(serve.shape != "aws" for serve in parts.served(plan))
+    ]
 
 
 def _missing_containers(work: _Work, spec: Mapping[str, Any]) -> None:

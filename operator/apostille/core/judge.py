@@ -125,6 +125,7 @@ def judge_binding(binding: WorkloadBinding, trust: FederationTrust | None, conte
         elif not findings:
             findings += _served(binding, trust)
         findings += _delivery(binding, trust)
+        findings += _profile(binding, trust)
     findings += checks.lifetime(binding.spec.token.expiration_seconds, "spec.token.expirationSeconds", ceiling)
     return context.modes_in(binding.namespace).applied(checks.first_of_each(findings))
 
@@ -132,8 +133,9 @@ def judge_binding(binding: WorkloadBinding, trust: FederationTrust | None, conte
 def _served(binding: WorkloadBinding, trust: FederationTrust) -> Iterable[Finding]:
     if target_of(binding.spec.target, trust.party) is None or serves(trust, binding, delivery_of(trust, binding)):
         return
-    can = [way for way in trust.party.deliveries if serves(trust, binding, way)]
-    if can:
+    can = [way for way in possible(trust.party.deliveries) if serves(trust, binding, way)]
+    # Where nothing else is there, the trust does not know the target, and that is told.
+    if can != ["TokenOnly"]:
         yield catalogue.NOT_ALLOWED.at(
             "spec.delivery.mode",
             f"{delivery_of(trust, binding)} is not possible with what FederationTrust {trust.name} describes",
@@ -159,6 +161,24 @@ def _delivery(binding: WorkloadBinding, trust: FederationTrust) -> Iterable[Find
     if made is not None:
         for where, what in problems(spec, made[0], party.name, paths_of(binding.name)):
             yield catalogue.NOT_ALLOWED.at(f"spec.delivery.{where}", what, "Choose another one")
+
+
+def _profile(binding: WorkloadBinding, trust: FederationTrust) -> Iterable[Finding]:
+    if not binding.spec.delivery.profile or target_of(binding.spec.target, trust.party) is None:
+        return
+    way = delivery_of(trust, binding)
+    if way != "SDK":
+        yield catalogue.NOT_ALLOWED.at(
+            "spec.delivery.profile", f"with {way} no SDK chooses among profiles",
+            "Choose the mode SDK, or drop it: with delivery.environment: Omit each binding has files of its own",
+        )  # fmt: skip
+        return
+    made = trust.party.sdk(trust.view, binding.view(trust.party), paths_of(binding.name))
+    if made is not None and made.section is None:
+        yield catalogue.NOT_ALLOWED.at(
+            "spec.delivery.profile", f"{trust.party.name}'s SDKs have no profiles that hold such an identity",
+            "Drop it, and give each binding its own containers",
+        )  # fmt: skip
 
 
 def _allowed(binding: WorkloadBinding, trust: FederationTrust, account: ServiceAccount, path: str) -> Iterable[Finding]:

@@ -12,6 +12,7 @@ from apostille.core.pod_plan import PodPlan
 from apostille.core.settings import InjectionSettings
 from apostille.model import names
 from apostille_exchange.recipe import (
+    ARC_DIRECTORY,
     Admission,
     Plan,
     RecipeError,
@@ -31,7 +32,17 @@ def plan_annotations(plans: Sequence[PodPlan]) -> dict[str, str]:
     if not plans:
         return {}
     files = {names.file_annotation(plan.binding, name): text for plan in plans for name, text in plan.files.items()}
+    files |= {names.shared_annotation(file): text for file, text in shared_files(plans).items()}
     return {names.PLAN_ANNOTATION: plan_text(plans), **dict(sorted(files.items()))}
+
+
+def shared_files(plans: Sequence[PodPlan]) -> dict[str, str]:
+    """Files that the bindings of a pod have together, each with the sections of all of them in order of their names."""
+    made: dict[str, dict[str, str]] = {}
+    for plan in plans:
+        if (section := plan.frozen.section) is not None:
+            made.setdefault(section.file, {})[section.name] = section.text
+    return {file: "\n".join(texts[name] for name in sorted(texts)) for file, texts in sorted(made.items())}
 
 
 def plan_text(plans: Sequence[PodPlan]) -> str:
@@ -54,7 +65,7 @@ def carries(text: str, plans: Sequence[PodPlan]) -> bool:
 
 
 def _needs_files(plans: Sequence[PodPlan]) -> bool:
-    return any(plan.files or plan.frozen.admission for plan in plans)
+    return any(plan.shows_files or plan.frozen.admission for plan in plans)
 
 
 def volumes(plans: Sequence[PodPlan]) -> list[dict[str, Any]]:
@@ -80,8 +91,13 @@ def volumes(plans: Sequence[PodPlan]) -> list[dict[str, Any]]:
     if _needs_files(plans):
         made.append({"name": names.FILES_VOLUME, "downwardAPI": {"defaultMode": 420, "items": _file_items(plans)}})
     if any(plan.frozen.admission for plan in plans):
-        made.append({"name": names.CREDENTIALS_VOLUME, "emptyDir": {"medium": "Memory", "sizeLimit": CREDENTIALS_SIZE}})
+        made.append(_in_memory(names.CREDENTIALS_VOLUME))
+    made += [_in_memory(names.credentials_volume(plan.binding)) for plan in plans if plan.frozen.admission]
     return made
+
+
+def _in_memory(name: str) -> dict[str, Any]:
+    return {"name": name, "emptyDir": {"medium": "Memory", "sizeLimit": CREDENTIALS_SIZE}}
 
 
 def _file_items(plans: Sequence[PodPlan]) -> list[dict[str, Any]]:
@@ -89,6 +105,7 @@ def _file_items(plans: Sequence[PodPlan]) -> list[dict[str, Any]]:
     for plan in plans:
         for name in plan.files:
             items[f"{plan.binding}/{name}"] = names.file_annotation(plan.binding, name)
+    items |= {file: names.shared_annotation(file) for file in shared_files(plans)}
     return [
         {"path": path, "fieldRef": {"apiVersion": "v1", "fieldPath": f"metadata.annotations['{key}']"}}
         for path, key in items.items()
@@ -103,22 +120,31 @@ def _token_mount(plan: PodPlan) -> dict[str, Any]:
     }
 
 
+def _credentials_mount(plan: PodPlan) -> dict[str, Any]:
+    return {
+        "name": names.credentials_volume(plan.binding),
+        "mountPath": names.credentials_directory(plan.binding),
+    }
+
+
 _FILES_MOUNT = {"name": names.FILES_VOLUME, "mountPath": names.FILES_DIRECTORY, "readOnly": True}
 
 
 def container_mounts(plans: Sequence[PodPlan]) -> list[dict[str, Any]]:
-    """Least exposure: with the SDK the container sees the assertion, with the sidecar only the credentials."""
+    """Least exposure: with the SDK the container sees the assertion, with the sidecar only the credentials.
+
+    ``plans`` are those of its own bindings, and a volume holds the files of one: a container sees no other's.
+    """
     mounts = [_token_mount(plan) for plan in plans if plan.frozen.delivery in ("SDK", "TokenOnly")]
-    if any(plan.files for plan in plans):
+    if any(plan.shows_files for plan in plans):
         mounts.append(dict(_FILES_MOUNT))
-    if any(plan.frozen.admission for plan in plans):
-        mounts.append({"name": names.CREDENTIALS_VOLUME, "mountPath": names.CREDENTIALS_DIRECTORY, "readOnly": True})
+    mounts += [{**_credentials_mount(plan), "readOnly": True} for plan in plans if plan.frozen.admission]
     # One at most: two bindings with such an endpoint also dispute its variables.
     for plan in plans:
         if any(serve.shape == "azure" for serve in served(plan)):
-            folder = f"{plan.binding}/{delivery.ARC_FOLDER}"
-            mount = {"name": names.CREDENTIALS_VOLUME, "mountPath": delivery.ARC_DIRECTORY, "subPath": folder}
-            mounts.append({**mount, "readOnly": True})
+            mount = {**_credentials_mount(plan), "mountPath": ARC_DIRECTORY, "readOnly": True}
+            # A directory, in which nothing is switched: its only file is written once.
+            mounts.append({**mount, "subPath": delivery.ARC_FOLDER})
             break
     return mounts
 
@@ -209,6 +235,7 @@ def _sidecar_container(
             *(_token_mount(plan) for plan in with_sidecar),
             dict(_FILES_MOUNT),
             {"name": names.CREDENTIALS_VOLUME, "mountPath": names.CREDENTIALS_DIRECTORY},
+            *(_credentials_mount(plan) for plan in with_sidecar),
         ],
     }
 

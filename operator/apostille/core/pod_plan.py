@@ -11,7 +11,7 @@ from apostille.core.delivery import shape, wants_sidecar
 from apostille.kinds.federation_trust import FederationTrust
 from apostille.kinds.workload_binding import WorkloadBinding
 from apostille.model import names
-from apostille.parties.party import Delivered, Delivery, Paths
+from apostille.parties.party import Delivered, Delivery, Paths, Section
 from apostille_exchange.recipe import Admission, Recipe, dumps_admission
 
 
@@ -27,6 +27,7 @@ class Frozen:
     admission: Admission | None
     files: Mapping[str, str] = field(default_factory=dict)
     exclude: tuple[str, ...] = ()
+    section: Section | None = None
 
     def reaches(self, container: str) -> bool:
         """Whether a container of this name gets the identity."""
@@ -47,6 +48,8 @@ class Frozen:
             document["files"] = dict(sorted(self.files.items()))
         if self.exclude:
             document["exclude"] = list(self.exclude)
+        if self.section is not None:
+            document["section"] = [self.section.file, self.section.name, self.section.text]
         return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -75,6 +78,11 @@ class PodPlan:
         """All public files of a pod that is injected now."""
         return {**self.frozen.files, **self.live.files}
 
+    @property
+    def shows_files(self) -> bool:
+        """Whether its containers have public files to see."""
+        return bool(self.files) or self.frozen.section is not None
+
 
 def paths_of(binding: str) -> Paths:
     """Where a container finds a binding's files."""
@@ -82,6 +90,7 @@ def paths_of(binding: str) -> Paths:
         token=names.token_file(binding),
         credentials=names.credentials_directory(binding),
         files=names.files_directory(binding),
+        shared=names.FILES_DIRECTORY,
     )
 
 
@@ -97,8 +106,10 @@ def delivery_of(trust: FederationTrust, binding: WorkloadBinding) -> Delivery:
 
 def serves(trust: FederationTrust, binding: WorkloadBinding, way: Delivery) -> bool:
     """Whether the party can deliver so, for this trust and target."""
+    if way == "TokenOnly":
+        return True
     view, own, paths = trust.view, binding.view(trust.party), paths_of(binding.name)
-    made = trust.party.exchange(view, own, paths) if way == "Sidecar" else trust.party.sdk(view, own, paths)
+    made = trust.party.exchange(view, own, paths) if way in ("Sidecar", "Init") else trust.party.sdk(view, own, paths)
     return made is not None
 
 
@@ -152,7 +163,12 @@ def pod_plan(trust: FederationTrust, binding: WorkloadBinding) -> PodPlan:
             admission=admission,
             files=delivered.fixed,
             exclude=binding.spec.delivery.containers.exclude,
+            section=delivered.section,
         ),
         live=Live(files=delivered.files, recipe=recipe),
-        static_credentials=tuple(party.static_credentials(view.settings)),
+        static_credentials=tuple(
+            name
+            for name in party.static_credentials(view.settings)
+            if delivered.section is None or name not in delivered.section.chosen_by
+        ),
     )

@@ -107,6 +107,14 @@ def cel_string(value: str) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
+# CEL over a mount ``m``: `names.holds_identity`.
+HOLDS_IDENTITY = (
+    f"m.name.startsWith({cel_string(names.TOKEN_VOLUME_PREFIX)}) || "
+    f"m.name.startsWith({cel_string(names.CREDENTIALS_VOLUME_PREFIX)}) || "
+    f"m.name == {cel_string(names.CREDENTIALS_VOLUME)}"
+)
+
+
 def cel_list(values: Iterable[str]) -> str:
     """A CEL list literal of strings."""
     return "[" + ", ".join(cel_string(value) for value in values) + "]"

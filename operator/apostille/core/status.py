@@ -25,6 +25,7 @@ from apostille.kinds.status import (
     IssuerStatus,
     LimitStatus,
     PodCounts,
+    RepairStatus,
     WorkloadBindingStatus,
 )
 from apostille.kinds.workload_binding import WorkloadBinding
@@ -206,7 +207,11 @@ def _waiting(in_force: InForce, *, allowed: Any = frozenset(), bound: Any = froz
 
 
 def binding_status(
-    resolved: ResolvedBinding, pods: PodCounts, in_force: InForce, now: datetime
+    resolved: ResolvedBinding,
+    pods: PodCounts,
+    in_force: InForce,
+    now: datetime,
+    repair: RepairStatus | None = None,
 ) -> WorkloadBindingStatus:
     """The status of a WorkloadBinding."""
     binding = resolved.binding
@@ -214,7 +219,7 @@ def binding_status(
     accepted = _binding_accepted(resolved)
     enforced = _binding_enforced(resolved, in_force)
     conditions = [accepted, *([enforced] if enforced else [])]
-    conditions.append(_binding_ready(resolved, accepted, enforced, pods, in_force))
+    conditions.append(_binding_ready(resolved, accepted, enforced, pods, in_force, repair))
     phase = resolved.phase if resolved.accepted else None
     target = ""
     if trust is not None and (own := binding.view(trust.party).target) is not None:
@@ -228,7 +233,16 @@ def binding_status(
         audience=trust.audience if trust is not None else "",
         target=target,
         pods=pods,
+        repair=repair,
     )
+
+
+def to_repair(resolved: ResolvedBinding, pods: PodCounts, in_force: InForce) -> bool:
+    """Whether pods are to be made anew: the binding asks for it, and the next pod is certain to be injected."""
+    if resolved.binding.spec.repair != "Recreate" or not (pods.missing or pods.stale) or not in_force.reachable:
+        return False
+    accepted, enforced = _binding_accepted(resolved), _binding_enforced(resolved, in_force)
+    return _binding_ready(resolved, accepted, enforced, pods, in_force, None).reason is Reason.PODS_MISSING
 
 
 def _binding_accepted(resolved: ResolvedBinding) -> Condition:
@@ -279,7 +293,12 @@ def granted(resolved: ResolvedBinding, in_force: InForce) -> bool:
 
 
 def _binding_ready(
-    resolved: ResolvedBinding, accepted: Condition, enforced: Condition | None, pods: PodCounts, in_force: InForce
+    resolved: ResolvedBinding,
+    accepted: Condition,
+    enforced: Condition | None,
+    pods: PodCounts,
+    in_force: InForce,
+    repair: RepairStatus | None,
 ) -> Condition:
     if accepted.status != "True":
         return Condition("Ready", "False", accepted.reason, accepted.message)
@@ -295,7 +314,7 @@ def _binding_ready(
     if (waiting := _waiting(in_force, bound=frozenset(resolved.binding.service_accounts))) is not None:
         return waiting
     if pods.missing or pods.stale:
-        return Condition("Ready", "True", Reason.PODS_MISSING, _restart_advice(resolved.binding, pods))
+        return Condition("Ready", "True", Reason.PODS_MISSING, _restart_advice(resolved.binding, pods, repair))
     if resolved.shared_with and enforced is not None and enforced.reason is Reason.ENFORCE:
         return Condition(
             "Ready", "True", Reason.CUT_OFF_SHARED,
@@ -305,7 +324,11 @@ def _binding_ready(
     return Condition("Ready", "True", Reason.READY, _sentence(warnings(resolved.findings)) or "as declared")
 
 
-def _restart_advice(binding: WorkloadBinding, pods: PodCounts) -> str:
+def _restart_advice(binding: WorkloadBinding, pods: PodCounts, repair: RepairStatus | None) -> str:
+    if repair is not None:
+        going = f"{repair.waiting} of them are made anew one by one" if repair.waiting else "none of them is made anew"
+        said = f"; {repair.message}" if repair.message else ""
+        return f"{pods.missing} of {pods.matched} pods have no identity and {pods.stale} an older one; {going}{said}"
     return (
         f"{pods.missing} of {pods.matched} pods have no identity and {pods.stale} an older one; restart them: "
         f"kubectl rollout restart -n {binding.namespace} deployment/NAME"

@@ -11,6 +11,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from apostille.core.selection import (
+    HOLDS_IDENTITY,
     SHARD_CODE_POINTS,
     Pairs,
     cel_list,
@@ -70,10 +71,9 @@ def audience_webhooks(guarded: Collection[str], observed: Collection[str], setti
         )
         conditions = [{"name": "protected-audience", "expression": uses}, _CHANGED]
         webhooks.append(_early("audiences", [_PODS, *_TEMPLATES], conditions, "/validate/pods", settings))
-        ours = f"m.name.startsWith({cel_string(names.TOKEN_VOLUME_PREFIX)}) || m.name == '{names.CREDENTIALS_VOLUME}'"
         mounts = (
             "has(object.spec.ephemeralContainers) && object.spec.ephemeralContainers.exists(c, has(c.volumeMounts) && "
-            f"c.volumeMounts.exists(m, {ours}))"
+            f"c.volumeMounts.exists(m, {HOLDS_IDENTITY}))"
         )
         debug = {**_PODS, "operations": ["UPDATE"], "resources": ["pods/ephemeralcontainers"]}
         webhooks.append(

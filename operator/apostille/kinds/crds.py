@@ -85,8 +85,10 @@ def workload_binding() -> dict[str, Any]:
         spec_rules=[],
         status=WorkloadBindingStatus,
         name_rule=(
-            "size(self.metadata.name) <= 40 && self.metadata.name.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')",
-            "the name of a WorkloadBinding is a DNS label of at most 40 characters: "
+            # Beside the folders of bindings lies the file `plan`.
+            "size(self.metadata.name) <= 40 && self.metadata.name != 'plan' && "
+            "self.metadata.name.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')",
+            "the name of a WorkloadBinding is a DNS label of at most 40 characters, and not `plan`: "
             "volumes and files are named after it",
         ),
         columns=[

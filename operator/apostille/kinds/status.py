@@ -117,6 +117,16 @@ class PodCounts(Struct, omit_defaults=False, rename="camel"):
     ] = 0
 
 
+class RepairStatus(Struct, omit_defaults=False, rename="camel"):
+    """Where the binding asks for repair: how far it is."""
+
+    waiting: Annotated[int, doc("waiting pods are still to be made anew.")] = 0
+    left: Annotated[
+        int, doc("left are pods without the current plan that are not made anew, for what message says.")
+    ] = 0
+    message: Annotated[str, doc("message says what is waited for and what is left, and why.", max_length=1024)] = ""
+
+
 class WorkloadBindingStatus(Struct, omit_defaults=True, rename="camel"):
     """What was found; written by the controller."""
 
@@ -134,6 +144,9 @@ class WorkloadBindingStatus(Struct, omit_defaults=True, rename="camel"):
     audience: Annotated[str, doc("audience of the assertions.", max_length=255)] = ""
     target: Annotated[str, doc("target in short, as printed by kubectl.", max_length=2048)] = ""
     pods: Annotated[PodCounts | None, doc("pods counts pods of the bound service accounts.")] = None
+    repair: Annotated[
+        RepairStatus | None, doc("repair says how far spec.repair is, while there is anything to do.")
+    ] = None
 
 
 Status = FederationTrustStatus | WorkloadBindingStatus

@@ -66,10 +66,11 @@ class Endpoint(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
     """Credentials over HTTP on the pod's loopback."""
 
     type: Annotated[
-        Literal["AWSContainerCredentials", "AzureManagedIdentity", "Token"],
+        Literal["AWSContainerCredentials", "AzureManagedIdentity", "GoogleExternalAccount", "Token"],
         doc(
             "type is the protocol: AWSContainerCredentials as every AWS SDK reads it, AzureManagedIdentity as Azure's "
-            "SDKs do, Token for a GET with the secret as bearer token."
+            "SDKs do, GoogleExternalAccount gives Google's SDKs the assertion, which they exchange themselves, Token "
+            "for a GET with the secret as bearer token."
         ),
     ]
     port: Annotated[
@@ -159,6 +160,16 @@ class DeliverySpec(Struct, frozen=True, forbid_unknown_fields=True, rename="came
             "container each has files at paths of its own, and the application says which it means."
         ),
     ] = "Set"
+    profile: Annotated[
+        str,
+        doc(
+            "profile is the name by which the application tells this identity from others of the same vendor in one "
+            "container: for AWS and MinIO, a profile of the SDKs' configuration file, which all of them share. No "
+            "variable then says which one is meant. For the mode SDK.",
+            max_length=63,
+            pattern="^([a-zA-Z0-9][-._a-zA-Z0-9]*)?$",
+        ),
+    ] = ""
     endpoint: Annotated[
         Endpoint | None,
         doc("endpoint has the sidecar give the credential over HTTP on the pod's loopback, instead of its usual file."),
@@ -223,6 +234,14 @@ class WorkloadBindingSpec(Struct, frozen=True, forbid_unknown_fields=True, renam
             ]
         ),
     ] = field(default_factory=Validity)
+    repair: Annotated[
+        Literal["None", "Recreate"],
+        doc(
+            "repair Recreate has pods that were never injected, or carry an older plan, evicted one by one, so that "
+            "the Deployment, StatefulSet, DaemonSet or ReplicaSet that owns them makes new ones. Disruption budgets "
+            "are kept; pods that nobody would make again, and pods of jobs, are left alone."
+        ),
+    ] = "None"
     suspended: Annotated[bool, doc("suspended ends the binding while it is true.")] = False
 
 
@@ -255,4 +274,6 @@ class WorkloadBinding(Struct, frozen=True):
             target=target_of(self.spec.target, party),
             created=self.created,
             uids=uids or {},
+            endpoint=self.spec.delivery.endpoint.type if self.spec.delivery.endpoint is not None else "",
+            profile=self.spec.delivery.profile,
         )

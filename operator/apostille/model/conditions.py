@@ -199,7 +199,7 @@ EXPLAINED: Mapping[Reason, Explanation] = {
     Reason.PODS_MISSING: Explanation(
         (("Ready", "True"),),
         "It works for new pods, but pods are running that were never injected or carry an older plan.",
-        "Restart them: kubectl rollout restart -n NAMESPACE deployment/NAME.",
+        "Restart them: kubectl rollout restart -n NAMESPACE deployment/NAME; or set spec.repair to Recreate.",
     ),
     Reason.RECONCILING: Explanation(
         (("Reconciling", "True"),),

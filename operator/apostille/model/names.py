@@ -16,6 +16,8 @@ INJECTED_LABEL = "apostille.dev/injected"
 
 TOKEN_VOLUME_PREFIX = "apostille-token-"  # noqa: S105 - a volume's name
 FILES_VOLUME = "apostille-files"
+CREDENTIALS_VOLUME_PREFIX = "apostille-credentials-"
+# The sidecar's own: what it says of itself. Earlier versions had the credentials of all bindings in it.
 CREDENTIALS_VOLUME = "apostille-credentials"
 EXCHANGE_CONTAINER = "apostille-exchange"
 INIT_CONTAINER = "apostille-init"
@@ -68,8 +70,13 @@ def token_file(binding: str) -> str:
     return f"{token_directory(binding)}/token"
 
 
+def credentials_volume(binding: str) -> str:
+    """The volume of one binding's credential files: a container sees those of its own bindings alone."""
+    return CREDENTIALS_VOLUME_PREFIX + binding
+
+
 def credentials_directory(binding: str) -> str:
-    """Where the exchange sidecar writes a binding's credential files."""
+    """Where that volume is mounted."""
     return f"{CREDENTIALS_DIRECTORY}/{binding}"
 
 
@@ -83,9 +90,19 @@ def file_annotation(binding: str, name: str) -> str:
     return f"{FILES_PREFIX}{binding}.{name}"
 
 
+def shared_annotation(file: str) -> str:
+    """The annotation of a public file that all bindings of a pod have together; no binding's has such a name."""
+    return FILES_PREFIX + file.replace(".", "-")
+
+
 def is_our_volume(name: str) -> bool:
     """Whether a pod's volume name is reserved to Apostille."""
-    return name.startswith(TOKEN_VOLUME_PREFIX) or name in (FILES_VOLUME, CREDENTIALS_VOLUME)
+    return holds_identity(name) or name == FILES_VOLUME
+
+
+def holds_identity(volume: str) -> bool:
+    """Whether a volume of Apostille's holds assertions or credentials."""
+    return volume.startswith((TOKEN_VOLUME_PREFIX, CREDENTIALS_VOLUME_PREFIX)) or volume == CREDENTIALS_VOLUME
 
 
 def is_our_annotation(key: str) -> bool:

@@ -52,7 +52,8 @@ class BindingView:
     """What a party sees of a WorkloadBinding. ``target`` is the party's own union member.
 
     ``created`` is RFC 3339 in UTC, for the order of age; ``uids`` are those of the service accounts by name, complete
-    where the trust pins instances (`Party.pins_instances`), empty elsewhere.
+    where the trust pins instances (`Party.pins_instances`), empty elsewhere. ``endpoint`` is the type of endpoint that
+    the sidecar is to have, or empty; ``profile`` the name by which the SDK is to find this identity, or empty.
     """
 
     namespace: str
@@ -61,6 +62,8 @@ class BindingView:
     target: Any
     created: str = ""
     uids: Mapping[str, str] = field(default_factory=dict)
+    endpoint: str = ""
+    profile: str = ""
 
     @property
     def key(self) -> str:
@@ -75,11 +78,28 @@ class BindingView:
 
 @dataclass(frozen=True, slots=True)
 class Paths:
-    """Where a container finds a binding's files: the assertion, the folders of credential files and of public files."""
+    """Where a container finds a binding's files: the assertion, the folders of credential files and of public files.
+
+    ``shared`` is the folder of public files that all bindings of a pod have together.
+    """
 
     token: str
     credentials: str
     files: str
+    shared: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A binding's part of a configuration file that all bindings of a pod share; ``name`` is the part's in the file.
+
+    ``chosen_by`` are variables by which an application says which part it means.
+    """
+
+    file: str
+    name: str
+    text: str
+    chosen_by: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,11 +107,13 @@ class Delivered:
     """What a container gets: environment, and public files (name → text) under Apostille's files directory.
 
     ``files`` follow the binding in running pods; ``fixed`` are those that say where an assertion goes, and do not.
+    ``section`` is there where the binding asks for a profile and the vendor's SDK has such a thing.
     """
 
     environment: Mapping[str, str]
     files: Mapping[str, str] = field(default_factory=dict)
     fixed: Mapping[str, str] = field(default_factory=dict)
+    section: Section | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +122,8 @@ class Exchange:
 
     ``ca`` is PEM text, empty where the system's authorities decide. ``endpoints`` are further ones and ``settings``
     what a running pod's annotation cannot change, both by names of the grant. ``party_seconds`` is how long the party's
-    credentials live whatever is asked for: the pod is admitted for no less.
+    credentials live whatever is asked for: the pod is admitted for no less. ``credential_file`` is the JSON of a
+    client's credential file, to which the sidecar adds its endpoint as the source of the assertion.
     """
 
     grant: str
@@ -111,6 +134,7 @@ class Exchange:
     endpoints: Mapping[str, str] = field(default_factory=dict)
     settings: Mapping[str, str] = field(default_factory=dict)
     party_seconds: int = 0
+    credential_file: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,15 +304,15 @@ class StandsAlone(Protocol):
 
 @runtime_checkable
 class JudgesAlone(Protocol):
-    """A party that has something to say of documents of which no native ones can be made."""
+    """A party that judges some documents as they stand alone: no native documents can be made of them."""
 
-    def judged_alone(self, document: Any) -> Iterable[Finding]:
-        """What is said of a document by itself; paths are its own fields. Nothing of what is none of the party's."""
+    def alone_findings(self, document: Any) -> Iterable[Finding]:
+        """Nothing for what is none of the party's; paths are the document's own fields."""
 
 
 @runtime_checkable
-class HoldsKeys(Protocol):
-    """A party that may be given the issuer's keys, which then stand in its documents."""
+class GivenKeys(Protocol):
+    """A party that may be given the issuer's keys instead of fetching them."""
 
     def uploaded_keys(self, access: Any) -> Iterable[tuple[str, str, str]]:
-        """Where, as ``FILE:FIELD``, the issuer that they are of, and their JSON text."""
+        """The keys in its documents: ``FILE:FIELD``, the issuer that they are of, a key set as JSON text."""

@@ -15,7 +15,7 @@ from apostille.parties.hcp.party import HCP
 from apostille.parties.keycloak.party import Keycloak
 from apostille.parties.minio.party import MinIO
 from apostille.parties.oauth.party import OAuth
-from apostille.parties.party import HoldsKeys, JudgesAlone, Party, StandsAlone
+from apostille.parties.party import GivenKeys, JudgesAlone, Party, StandsAlone
 from apostille.parties.snowflake.party import Snowflake
 from apostille.parties.vault.party import Vault
 from apostille.rules.catalogue import GENERIC
@@ -51,12 +51,12 @@ def judged_alone(document: Any) -> Iterator[Finding]:
     """What parties say of a document by itself; paths are its own fields."""
     for party in PARTIES:
         if isinstance(party, JudgesAlone):
-            yield from party.judged_alone(document)
+            yield from party.alone_findings(document)
 
 
 def uploaded_keys(party: Party, access: Any) -> Iterator[tuple[str, str, str]]:
     """Key sets in a party's documents: where, the issuer that they are of, and their JSON text."""
-    if isinstance(party, HoldsKeys):
+    if isinstance(party, GivenKeys):
         yield from party.uploaded_keys(access)
 
 

@@ -33,14 +33,18 @@ CERTIFICATE_STEPS = Counter(
 )
 OBJECTS = Gauge("apostille_objects", "Trusts and bindings by the reason of their condition Ready", ["object", "reason"])
 PODS = Gauge("apostille_pods", "Pods of all bindings, as their statuses count them", ["state"])
+EVICTIONS = Counter(
+    "apostille_evictions", "Pods that spec.repair had evicted, was not allowed to, or could not yet", ["result"]
+)
 EVENTS_LOST = Counter("apostille_events_lost", "Events that could not be written")
 BUILD = Info("apostille_build", "The version of this process")
 BUILD.info({"version": __version__})
 
 LABELS = {
     "webhook": "`mutate` (pods), `validate` (the two kinds)",
-    "result": "of a review: `injected`, `allowed`, `denied`, `error`; of a reconciliation: `done`, `retried`",
-    "kind": "`cluster` (selection and policies), `trust`, `binding`, `pods`",
+    "result": "of a review: `injected`, `allowed`, `denied`, `error`; of a reconciliation: `done`, `retried`; "
+    "of an eviction: `evicted`, `blocked`, `forbidden`",
+    "kind": "`cluster` (selection and policies), `trust`, `binding`, `pods`, `repair`",
     "collection": "heard of: `pods`, `generated`, `declared` and `lease` by a controller, `federationtrusts` and "
     "`workloadbindings` by admission",
     "object": "`FederationTrust`, `WorkloadBinding`",

@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 
 MAX_HEAD = 8 * 1024
 
-_NAME = frozenset(b"!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
+# What is left of a text without these is what it may not hold; a loop over its bytes would be half of a reply's time.
+_NAME = b"!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+_VISIBLE = bytes(range(0x21, 0x7F))
 # What may decide something, and therefore may not be said twice.
 _ONCE = frozenset({"host", "authorization", "content-length", "transfer-encoding", "x-identity-header", "metadata"})
 
@@ -37,12 +39,12 @@ def read(head: bytes) -> Head:
     if version not in (b"HTTP/1.1", b"HTTP/1.0") or not method.isalpha() or not method.isupper():
         raise Malformed
     # Origin form alone: an absolute target is for proxies, and none is to stand between.
-    if not target.startswith(b"/") or not all(0x21 <= byte <= 0x7E for byte in target) or b"#" in target:
+    if not target.startswith(b"/") or target.translate(None, _VISIBLE) or b"#" in target:
         raise Malformed
     headers: dict[str, str] = {}
     for line in lines:
         name, colon, value = line.partition(b":")
-        if not colon or not name or not all(byte in _NAME for byte in name) or b"\n" in value or b"\r" in value:
+        if not colon or not name or name.translate(None, _NAME) or b"\n" in value or b"\r" in value:
             raise Malformed
         key = name.decode("ascii").lower()
         if key in headers and key in _ONCE:

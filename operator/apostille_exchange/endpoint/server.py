@@ -47,6 +47,7 @@ class _Connection:
         self.plain, self.port = plain, port
         self.inbox, self.outbox = b"", b""
         self.deadline = moment + HEAD_TIME
+        self.stuck = False  # the kernel takes no more of the outbox now
         self.last = False
 
 
@@ -178,10 +179,13 @@ class Server:
                 except BlockingIOError:
                     sent = 0
                 connection.outbox = connection.outbox[sent:]
-                if connection.outbox:
+                if connection.outbox and not connection.stuck:
                     self._poll.modify(connection.plain, select.EPOLLOUT)
+                elif connection.stuck and not connection.outbox:
+                    self._poll.modify(connection.plain, select.EPOLLIN)
+                connection.stuck = bool(connection.outbox)
+                if connection.stuck:
                     return
-                self._poll.modify(connection.plain, select.EPOLLIN)
                 continue
             head, mark, rest = connection.inbox.partition(b"\r\n\r\n")
             if not mark:
@@ -231,7 +235,7 @@ class Server:
     def _whole(self, made: shapes.Answer, shape: str, keep_alive: bool) -> bytes:
         key = (shape, made.status)
         self.counts[key] = self.counts.get(key, 0) + 1
-        return _http(made.status, made.body(), "application/json", made.headers, keep_alive)
+        return _http(made.status, made.body(), made.kind, made.headers, keep_alive)
 
 
 def _http(status: int, body: bytes, kind: str, headers: Mapping[str, str] | None, keep_alive: bool) -> bytes:

@@ -3,6 +3,8 @@
 * ``aws``: container credentials (AWS SDKs and Tools Reference Guide, "Container credential provider").
 * ``azure``: managed identity, both as App Service has it (header ``X-IDENTITY-HEADER``) and as Azure Arc has it
   (a challenge that names a key file; azure-identity ``_credentials/azure_arc.py``).
+* ``google``: the source of an ``external_account`` (AIP-4117, "URL-sourced credentials"): the assertion, as JSON or,
+  with ``?format=text``, bare; ``Authorization: Bearer SECRET``, which the credential file has its clients send.
 * ``token``: ours; ``Authorization: Bearer SECRET``, an RFC 6749 §5.1 reply.
 """
 
@@ -15,26 +17,39 @@ from dataclasses import dataclass
 from apostille_exchange import instants
 from apostille_exchange.credential import Credential
 from apostille_exchange.endpoint.request import Head
+from apostille_exchange.recipe import ARC_DIRECTORY
+
+_ENCODER = json.JSONEncoder(separators=(",", ":"))
 
 NEEDS: Mapping[str, tuple[str, ...]] = {
     "aws": ("AccessKeyId", "SecretAccessKey", "SessionToken"),
     "azure": ("token",),
+    "google": ("token",),
     "token": ("token",),
 }
 """Shape → values of a credential that it cannot do without."""
+SUBJECT_TOKEN = "subject_token"  # noqa: S105 - a field's name
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """``fields`` are the JSON object; ``headers`` beside the usual ones."""
+    """``fields`` are the JSON object; ``headers`` beside the usual ones; a bare ``text`` is sent instead of both."""
 
     status: int
     fields: Mapping[str, object]
     headers: Mapping[str, str] | None = None
+    text: str = ""
+
+    @property
+    def kind(self) -> str:
+        """Its Content-Type."""
+        return "text/plain; charset=utf-8" if self.text else "application/json"
 
     def body(self) -> bytes:
         """What is sent."""
-        return json.dumps(self.fields, separators=(",", ":")).encode()
+        if self.text:
+            return self.text.encode()
+        return _ENCODER.encode(self.fields).encode()
 
 
 def presented(shape: str, head: Head) -> list[str]:
@@ -52,7 +67,7 @@ def presented(shape: str, head: Head) -> list[str]:
 def unauthorized(shape: str, key_file: str, head: Head) -> Answer:
     """Without the secret. Azure Arc's clients learn from it which file holds it."""
     if shape == "azure" and "authorization" not in head.headers and "x-identity-header" not in head.headers:
-        challenge = {"WWW-Authenticate": f"Basic realm={key_file}"}
+        challenge = {"WWW-Authenticate": f"Basic realm={ARC_DIRECTORY}/{key_file.rpartition('/')[2]}"}
         return error(shape, 401, "Unauthorized", "the key is in the file", challenge)
     return error(shape, 401, "Unauthorized", "the secret is missing or wrong")
 
@@ -81,10 +96,32 @@ def answer(shape: str, head: Head, credential: Credential, parameters: Mapping[s
         )
     if shape == "azure":
         return _azure(head, credential, parameters, now)
+    if shape == "google":
+        return _google(head, credential, now)
     return Answer(
         200,
         {"access_token": values["token"], "token_type": "Bearer", "expires_in": max(0, int(credential.expires - now))},
     )
+
+
+def _google(head: Head, credential: Credential, now: float) -> Answer:
+    token = credential.values["token"]
+    if head.query == "format=text":
+        return Answer(200, {}, text=token)
+    return Answer(200, {SUBJECT_TOKEN: token, "expires_in": max(0, int(credential.expires - now))})
+
+
+def credential_file(shape: str, document: str, url: str, secret: str) -> str:
+    """A client's credential file: ``document`` with the endpoint as its source. Raises ValueError, RecursionError."""
+    made = json.loads(document)
+    if shape != "google" or not isinstance(made, dict):
+        raise ValueError("not a document of such a client")
+    made["credential_source"] = {
+        "url": url,
+        "headers": {"Authorization": f"Bearer {secret}"},
+        "format": {"type": "json", "subject_token_field_name": SUBJECT_TOKEN},
+    }
+    return json.dumps(made)
 
 
 def _azure(head: Head, credential: Credential, parameters: Mapping[str, str], now: float) -> Answer:
@@ -101,6 +138,8 @@ def _azure(head: Head, credential: Credential, parameters: Mapping[str, str], no
             "expires_in": str(max(0, int(credential.expires - now))),
             "resource": asked,
             "token_type": "Bearer",
+            # Who asks for one identity by name wants to hear that it is the one.
+            **({"client_id": parameters["clientID"]} if "clientID" in parameters else {}),
         },
     )
 

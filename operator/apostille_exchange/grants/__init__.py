@@ -9,6 +9,7 @@ __all__ = ["Grant", "load"]
 
 # module:class, imported on use: a pod pays for its own party only.
 _GRANTS = {
+    "Assertion": "assertion_itself:AssertionItself",
     "AWSWebIdentity": "aws_web_identity:AWSWebIdentity",
     "EntraClientAssertion": "entra_client_assertion:EntraClientAssertion",
     "GoogleSTS": "google_sts:GoogleSTS",

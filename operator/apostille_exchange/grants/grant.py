@@ -13,6 +13,7 @@ from apostille_exchange.assertion import Assertion
 from apostille_exchange.credential import Credential
 from apostille_exchange.messages import Endpoint, Reply, Request
 from apostille_exchange.recipe import Admission, RecipeError
+from apostille_exchange.schedule import REFRESH_AT
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +64,10 @@ class Grant:
     """It can be taken back, which is done when it ends or is replaced."""
     single_use = False
     """Each assertion is taken once: none that was is presented again."""
+    local = False
+    """Nobody is asked: `itself` is all of the exchange, and is done again with every new assertion."""
+    refresh_at = REFRESH_AT
+    """The share of a credential's life after which it is renewed."""
 
     def admit(self, admission: Admission, where: str = "admission") -> None:
         """Raises RecipeError for an admission that cannot be served, whatever the recipe."""
@@ -82,6 +87,10 @@ class Grant:
 
         Not known is refused rather than ignored: it might narrow what is asked for.
         """
+        raise NotImplementedError
+
+    def itself(self, ask: Ask) -> Credential:
+        """The credential of a grant that is ``local``. Raises ExchangeError."""
         raise NotImplementedError
 
     def request(self, ask: Ask) -> Request:

@@ -144,7 +144,7 @@ class DatabricksParty(Judge):
 
     def _issue(self, principal: Principal, token: Token) -> Reply:
         now = self.clock()
-        seconds = int(min(_LIFE, token.claims["exp"] - now))
+        seconds = int(min(self.life(token.subject, _LIFE), token.claims["exp"] - now))
         issued = secrets.token_urlsafe(120)
         with self.lock:
             self._tokens[issued] = (principal, now + seconds)

@@ -1,4 +1,4 @@
-"""Entra's token endpoint on one loopback port.
+"""Entra's token endpoint on one loopback port, and of the resource manager one call behind its tokens.
 
 Checks and codes: cloud-trust §5.5 and §18.4 item 3, from "Microsoft Entra authentication and authorization error codes"
 and "Microsoft identity platform and OAuth 2.0 client credentials flow". Which of several faults is told first is not
@@ -23,7 +23,7 @@ from apostille_testbed.parties.judge import Judge
 from apostille_testbed.parties.jws import Token
 from apostille_testbed.parties.serving import Reply, Request
 
-HOST = "login.microsoftonline.com"
+HOST, MANAGEMENT = "login.microsoftonline.com", "management.azure.com"
 _ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 _SCOPE = re.compile(r"(https|api)://\S+/\.default")
 # Parameters that MSAL adds to every request and that decide nothing.
@@ -66,8 +66,9 @@ class EntraParty(Judge):
         **settings: Any,
     ) -> None:
         # "Only RS256 is supported for tokens of external identity providers."
-        super().__init__("entra", [HOST], frozenset({"RS256"}), clock, **settings)
+        super().__init__("entra", [HOST, MANAGEMENT], frozenset({"RS256"}), clock, **settings)
         self.directory = Directory(tenant)
+        self._subscriptions: dict[str, list[str]] = {}
         self._exchanges: list[Exchange] = []
         self._tokens: dict[str, tuple[str, str, float]] = {}
 
@@ -83,8 +84,15 @@ class EntraParty(Judge):
             found = self._tokens.get(token)
         return found[:2] if found is not None and self.clock() < found[2] else None
 
+    def permit(self, client_id: str, subscription: str) -> None:
+        """Makes an identity a reader of a subscription, by its id."""
+        with self.lock:
+            self._subscriptions.setdefault(client_id, []).append(subscription)
+
     def answer(self, request: Request) -> Reply:
-        """``POST /TENANT/oauth2/v2.0/token``; nothing else is there."""
+        """``POST /TENANT/oauth2/v2.0/token``, and of the resource manager ``GET /subscriptions``."""
+        if (request.method, request.path) == ("GET", "/subscriptions"):
+            return self._list(request)
         tenant, separator, rest = request.path.removeprefix("/").partition("/")
         if request.method != "POST" or not separator or rest != "oauth2/v2.0/token":
             return Reply(404)
@@ -94,6 +102,17 @@ class EntraParty(Judge):
             return self._exchange(request)
         except _Refused as refused:
             return _error(refused, self.clock())
+
+    def _list(self, request: Request) -> Reply:
+        """Subscriptions - List (Resource Manager REST reference): those that the caller may read."""
+        scheme, _, presented = request.headers.get("Authorization", "").partition(" ")
+        found = self.holder(presented) if scheme == "Bearer" else None
+        if found is None or found[1] != f"https://{MANAGEMENT}/.default":
+            code = "InvalidAuthenticationToken" if found is None else "InvalidAuthenticationTokenAudience"
+            return _json(401, {"error": {"code": code, "message": "The access token is invalid."}})
+        with self.lock:
+            mine = self._subscriptions.get(found[0], [])
+        return _json(200, {"value": [{"id": f"/subscriptions/{one}", "subscriptionId": one} for one in mine]})
 
     def _exchange(self, request: Request) -> Reply:
         audience: tuple[str, ...] = ()
@@ -116,7 +135,7 @@ class EntraParty(Judge):
             subject, audience = token.subject, token.audiences
             _match(identity, token)
             self._verify(token)
-            return self._issue(identity, form["scope"])
+            return self._issue(identity, form["scope"], subject)
         except _Refused as refused:
             code, detail = str(refused.code), refused.message
             raise
@@ -146,8 +165,8 @@ class EntraParty(Judge):
                 f"registered on application, or the signature is invalid: {fault.kind}.", 401,
             ) from None  # fmt: skip
 
-    def _issue(self, identity: Identity, scope: str) -> Reply:
-        life = _APPLICATION_LIFE if identity.is_application else _MANAGED_LIFE
+    def _issue(self, identity: Identity, scope: str, subject: str) -> Reply:
+        life = self.life(subject, _APPLICATION_LIFE if identity.is_application else _MANAGED_LIFE)
         issued = f"eyJ0.{secrets.token_urlsafe(180)}.{secrets.token_urlsafe(60)}"
         with self.lock:
             self._tokens[issued] = (identity.client_id, scope, self.clock() + life)

@@ -1,4 +1,4 @@
-"""Google's Security Token Service and IAM credentials on one loopback port.
+"""Google's Security Token Service and IAM credentials on one loopback port, and lists of objects behind their tokens.
 
 Order and errors: cloud-trust §4.3 and §18.4 item 2, from "Workload Identity Federation" (troubleshooting) and the STS
 and iamcredentials REST references.
@@ -10,7 +10,7 @@ import json
 import re
 import secrets
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl
@@ -23,7 +23,7 @@ from apostille_testbed.parties.judge import Judge
 from apostille_testbed.parties.jws import Token
 from apostille_testbed.parties.serving import Reply, Request
 
-STS, IAM_CREDENTIALS = "sts.googleapis.com", "iamcredentials.googleapis.com"
+STS, IAM_CREDENTIALS, STORAGE = "sts.googleapis.com", "iamcredentials.googleapis.com", "storage.googleapis.com"
 ALGORITHMS = frozenset({"RS256", "ES256"})
 _TOKEN_EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"
 _ACCESS_TOKEN = "urn:ietf:params:oauth:token-type:access_token"
@@ -33,6 +33,7 @@ _AUDIENCE = re.compile(
     r"//iam\.googleapis\.com/(projects/[0-9]+/locations/global/workloadIdentityPools/[a-z0-9-]+/providers/[a-z0-9-]+)"
 )
 _GENERATE = re.compile(r"/v1/projects/-/serviceAccounts/([^/:]+):generateAccessToken")
+_OBJECTS = re.compile(r"/storage/v1/b/([a-z0-9._-]+)/o")
 _LIFETIME = re.compile(r"([0-9]{1,5})s")
 LIFE, OLDEST = 3600, 24 * 3600  # seconds: of a federated token; since iat
 MAX_SUBJECT = 127  # bytes
@@ -75,8 +76,9 @@ class GoogleParty(Judge):
     """
 
     def __init__(self, *, clock: Callable[[], float] = time.time, **settings: Any) -> None:
-        super().__init__("google", [STS, IAM_CREDENTIALS], ALGORITHMS, clock, **settings)
+        super().__init__("google", [STS, IAM_CREDENTIALS, STORAGE], ALGORITHMS, clock, **settings)
         self.pools = Pools()
+        self._buckets: dict[str, tuple[tuple[str, ...], frozenset[str]]] = {}
         self._exchanges: list[Exchange] = []
         self._tokens: dict[str, Holder] = {}
 
@@ -97,8 +99,15 @@ class GoogleParty(Judge):
         found = self.holder(token)
         return found is not None and bool(found.members & self.pools.direct)
 
+    def create_bucket(self, name: str, objects: Iterable[str], readers: Iterable[str] = ()) -> None:
+        """Makes a bucket; ``readers`` are IAM members besides the principals to which roles are granted directly."""
+        with self.lock:
+            self._buckets[name] = tuple(objects), frozenset(readers)
+
     def answer(self, request: Request) -> Reply:
-        """Dispatches by path; both hosts are one server."""
+        """Dispatches by path; all hosts are one server."""
+        if request.method == "GET" and (match := _OBJECTS.fullmatch(request.path)):
+            return self._list(request, match[1])
         if (request.method, request.path) == ("POST", "/v1/token"):
             try:
                 return self._exchange(request)
@@ -111,6 +120,19 @@ class GoogleParty(Judge):
                 error = {"code": refused.status, "message": refused.message, "status": refused.code}
                 return _json(refused.status, {"error": error})
         return _json(404, {"error": {"code": 404, "message": "Not found", "status": "NOT_FOUND"}})
+
+    def _list(self, request: Request, bucket: str) -> Reply:
+        """objects.list (Cloud Storage JSON API)."""
+        scheme, _, presented = request.headers.get("Authorization", "").partition(" ")
+        caller = self.holder(presented) if scheme == "Bearer" else None
+        if caller is None:
+            return _json(401, {"error": {"code": 401, "message": "Invalid Credentials"}})
+        with self.lock:
+            objects, readers = self._buckets.get(bucket, ((), frozenset()))
+        if not caller.members & (readers | self.pools.direct):
+            message = "Caller does not have storage.objects.list access (or it may not exist)."
+            return _json(403, {"error": {"code": 403, "message": message}})
+        return _json(200, {"kind": "storage#objects", "items": [{"name": name} for name in objects]})
 
     def _exchange(self, request: Request) -> Reply:
         audience: tuple[str, ...] = ()
@@ -137,7 +159,7 @@ class GoogleParty(Judge):
             subject, audience = token.subject, token.audiences
             self._verify(provider, token)
             members = self._map(provider, token)
-            return self._issue(members, frozenset(form["scope"].split()))
+            return self._issue(members, frozenset(form["scope"].split()), subject)
         except _Refused as refused:
             code, detail = refused.code, refused.message
             raise
@@ -228,13 +250,13 @@ class GoogleParty(Judge):
         own = f"principal://iam.googleapis.com/{provider.pool}/subject/{subject}"
         return frozenset({own, f"{everybody}/*", *sets, *groups})
 
-    def _issue(self, members: frozenset[str], scopes: frozenset[str]) -> Reply:
-        issued = f"ya29.d.{secrets.token_urlsafe(96)}"
+    def _issue(self, members: frozenset[str], scopes: frozenset[str], subject: str) -> Reply:
+        issued, life = f"ya29.d.{secrets.token_urlsafe(96)}", self.life(subject, LIFE)
         with self.lock:
-            self._tokens[issued] = Holder(members, scopes, self.clock() + LIFE)
+            self._tokens[issued] = Holder(members, scopes, self.clock() + life)
         return _json(
             200,
-            {"access_token": issued, "issued_token_type": _ACCESS_TOKEN, "token_type": "Bearer", "expires_in": LIFE},
+            {"access_token": issued, "issued_token_type": _ACCESS_TOKEN, "token_type": "Bearer", "expires_in": life},
         )
 
     def _impersonate(self, request: Request, email: str) -> Reply:

@@ -97,7 +97,7 @@ class HCPParty(Judge):
             token = self._read(compact)
             subject, audience = token.subject, token.audiences
             self._judge(provider, token)
-            return self._issue(provider)
+            return self._issue(provider, token)
         except _Refused as refused:
             code, detail = str(refused.code), refused.message
             raise
@@ -129,11 +129,11 @@ class HCPParty(Judge):
         if not admitted:
             raise _Refused(_DENIED, "the conditional access statement does not hold")
 
-    def _issue(self, provider: Provider) -> Reply:
-        issued = secrets.token_urlsafe(120)
+    def _issue(self, provider: Provider, token: Token) -> Reply:
+        issued, life = secrets.token_urlsafe(120), self.life(token.subject, _LIFE)
         with self.lock:
-            self._tokens[issued] = (provider.principal, self.clock() + _LIFE)
-        return _json(200, {"access_token": issued, "expires_in": _LIFE})
+            self._tokens[issued] = (provider.principal, self.clock() + life)
+        return _json(200, {"access_token": issued, "expires_in": life})
 
     def _caller(self, request: Request) -> Reply:
         scheme, _, presented = request.headers.get("Authorization", "").partition(" ")

@@ -59,6 +59,11 @@ class HydraParty(RealServer):
         """Where tokens are asked for, which is also the audience of what it accepts."""
         return f"{self.url}/oauth2/token"
 
+    @property
+    def admin_port(self) -> int:
+        """The TCP port of its admin API, where services ask what a token is (RFC 7662)."""
+        return self._admin.number
+
     def command(self) -> Sequence[str | Path]:
         """Both of its APIs."""
         return [self.program, "serve", "all", "--sqa-opt-out"]

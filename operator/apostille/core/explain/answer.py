@@ -111,6 +111,14 @@ class Identity:
 
 
 @dataclass(frozen=True, slots=True)
+class Sidecar:
+    """What the exchange sidecar last said of a binding: its state (docs/delivery.md), and when what it holds ends."""
+
+    state: str
+    expires: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
     """One binding in the pod, or with no ``binding`` the pod as such.
 
@@ -125,6 +133,7 @@ class Answer:
     identity: Identity | None = None
     added: Mapping[str, Sequence[str]] = field(default_factory=dict)
     notes: Sequence[str] = ()
+    sidecar: Sidecar | None = None
 
     @property
     def good(self) -> bool:

@@ -7,7 +7,7 @@ from typing import Any
 
 from apostille.core.explain.answer import Answer, Observed, Pod, State
 from apostille.core.explain.declared import Judged
-from apostille.core.explain.exchange import token_refused, trouble
+from apostille.core.explain.exchange import standing, token_refused, trouble
 from apostille.core.explain.pods import annotation, containers, not_injectable, restart, volumes
 from apostille.core.inject import inject
 from apostille.core.pods import parsed_plan
@@ -71,7 +71,8 @@ def _delivered(
     unsure: bool,
 ) -> Answer:
     def answer(state: State, message: str, change: str = "", notes: Sequence[str] = ()) -> Answer:
-        return Answer(judged.name, state, message, change, judged.identity, has, notes)
+        said = standing(judged, observed)
+        return Answer(judged.name, state, message, change, judged.identity, has, notes, said)
 
     if (refused := token_refused(judged, observed)) is not None:
         return answer(
@@ -170,7 +171,7 @@ def added(pod: Pod, judged: Judged) -> dict[str, list[str]]:
     mounted = {volume}
     if judged.plan is None and _by_sidecar(pod, volume):
         # What a container sees of it without an environment that names its folder, such as an endpoint.
-        mounted.add(names.CREDENTIALS_VOLUME)
+        mounted |= {names.CREDENTIALS_VOLUME, names.credentials_volume(judged.name)}
     for container in containers(pod):
         name = str(container.get("name"))
         mine = [

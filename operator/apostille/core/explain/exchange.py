@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from apostille.core.explain.answer import Observed, Pod, State
+from apostille.core.explain.answer import Observed, Pod, Sidecar, State
 from apostille.core.explain.declared import Judged
 from apostille.core.explain.pods import containers, exchange_status, volumes
 from apostille.model import names
@@ -23,16 +23,8 @@ def trouble(judged: Judged, observed: Observed) -> tuple[State, str, str] | None
     if status is None or names.CREDENTIALS_VOLUME not in {v.get("name") for v in volumes(observed.pod)}:
         return None
     last: Mapping[str, Any] = {}
-    for line in observed.exchange_log.splitlines():
-        try:
-            said = json.loads(line)
-        except ValueError:
-            continue
-        if (
-            isinstance(said, dict)
-            and said.get("binding") == judged.name
-            and said.get("result") in (*_FAILED, *_WENT_WELL)
-        ):
+    for said in _lines(judged, observed):
+        if said.get("result") in (*_FAILED, *_WENT_WELL):
             last = said
     if last.get("result") in _FAILED:
         reason = str(last.get("reason", "Unknown"))
@@ -48,12 +40,38 @@ def trouble(judged: Judged, observed: Observed) -> tuple[State, str, str] | None
             State.EXCHANGE_FAILED, f"{host} refused the exchange: {reason}{f' ({detail})' if detail else ''}",
             f"compare what {host} holds with: apostille render {judged.identity.trust}",
         )  # fmt: skip
+    said_last = standing(judged, observed)
+    if said_last is not None and said_last.state == "expired":
+        return (
+            State.EXCHANGE_FAILED, "the credential ended without a renewal: what the application holds is of no use",
+            f"kubectl logs {observed.name} -n {observed.namespace} -c {names.EXCHANGE_CONTAINER}",
+        )  # fmt: skip
     if not status.get("started") and not last:
         return (
             State.STARTING, "the exchange sidecar has no credential yet; the pod's containers start after it",
             f"kubectl logs {observed.name} -n {observed.namespace} -c {names.EXCHANGE_CONTAINER}",
         )  # fmt: skip
     return None
+
+
+def standing(judged: Judged, observed: Observed) -> Sidecar | None:
+    """The state that the sidecar logged last; None where it said none."""
+    found: Sidecar | None = None
+    for said in _lines(judged, observed):
+        if isinstance(state := said.get("state"), str):
+            held = found.expires if found is not None and state in ("fresh", "overdue") else ""
+            found = Sidecar(state, str(said.get("expires") or held))
+    return found
+
+
+def _lines(judged: Judged, observed: Observed) -> Iterator[Mapping[str, Any]]:
+    for line in observed.exchange_log.splitlines():
+        try:
+            said = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(said, dict) and said.get("binding") == judged.name:
+            yield said
 
 
 def _endpoint(pod: Pod, binding: str) -> str:

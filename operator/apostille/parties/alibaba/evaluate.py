@@ -43,7 +43,7 @@ def evaluate(access: AlibabaAccess, claims: Claims, target: str) -> Verdict:
 
 
 def acceptances(access: AlibabaAccess) -> Iterator[Acceptance]:
-    """Every role with every audience of the provider."""
+    """Every role, with every audience of the provider."""
     for role in access.roles:
         arn = f"acs:ram::{access.account_id}:role/{role.name}"
         for audience in access.audiences:

@@ -8,7 +8,7 @@ from typing import Any
 
 from apostille.model.finding import Finding
 from apostille.model.identity import Issuer
-from apostille.parties import limits
+from apostille.parties import aws_config, limits
 from apostille.parties.aws import bare, commands, foreign, policy, resources, rules
 from apostille.parties.aws import evaluate as evaluation
 from apostille.parties.aws.settings import AWSTarget, AWSTrust
@@ -137,7 +137,19 @@ class AWS:
         return _RENDERED[form](access)
 
     def sdk(self, trust: TrustView, binding: BindingView, paths: Paths) -> Delivered:
-        """The SDKs' contract for web identities (cloud-trust §3.5)."""
+        """The SDKs' contract for web identities (cloud-trust §3.5), as variables or as a profile."""
+        if binding.profile:
+            return aws_config.profile(
+                binding.profile,
+                {
+                    "role_arn": binding.target.role_arn,
+                    "web_identity_token_file": paths.token,
+                    "role_session_name": _session_name(binding),
+                    "region": trust.settings.region,
+                    "sts_regional_endpoints": "regional",
+                },
+                paths,
+            )
         return Delivered(
             {
                 "AWS_ROLE_ARN": binding.target.role_arn,

@@ -30,6 +30,7 @@ from apostille_exchange.recipe import Output
 _RENDERED = {"native": documents.render, "cli": commands.render, "terraform": resources.render}
 CREDENTIALS_FILE = "credentials.json"
 STS = "https://sts.googleapis.com/v1/token"
+SOURCE_ENDPOINT = "GoogleExternalAccount"  # spec.delivery.endpoint.type
 IAM_CREDENTIALS = "https://iamcredentials.googleapis.com/"
 FEDERATED_SECONDS = 3600  # of a federated token; nobody can ask for less (cloud-trust §2)
 MAX_IMPERSONATED = 3600  # seconds, without an organisation policy that allows more (cloud-trust §4.4)
@@ -146,12 +147,12 @@ class GCP:
         """Rules on documents, whoever wrote them."""
         return rules.judged(access)
 
-    def judged_alone(self, document: Any) -> Iterator[Finding]:
-        """Credential files and IAM policies."""
+    def alone_findings(self, document: Any) -> Iterator[Finding]:
+        """Rules on credential files and IAM policies."""
         return bare.findings(document)
 
     def uploaded_keys(self, access: documents.GCPAccess) -> Iterator[tuple[str, str, str]]:
-        """The provider's."""
+        """The keys that a service was given."""
         return documents.uploaded(access)
 
     def acceptances(self, access: documents.GCPAccess) -> Iterator[Acceptance]:
@@ -180,7 +181,9 @@ class GCP:
         )
 
     def exchange(self, trust: TrustView, binding: BindingView, paths: Paths) -> tuple[Exchange, Delivered]:
-        """An access token in a file, for gcloud and for programs that take one."""
+        """An access token in a file, for gcloud and for programs that take one; or the assertion at an endpoint."""
+        if binding.endpoint == SOURCE_ENDPOINT:
+            return _source(trust, binding), Delivered(_project(trust))
         path = f"{paths.credentials}/token"
         impersonated = binding.target.service_account != DIRECT
         return (
@@ -197,15 +200,31 @@ class GCP:
         )
 
 
-def credentials_file(trust: TrustView, binding: BindingView, paths: Paths) -> str:
-    """What Google's SDKs read: where the assertion lies, where it is exchanged, and for whom."""
+def _source(trust: TrustView, binding: BindingView) -> Exchange:
+    """The SDK exchanges, and asks the sidecar for the assertion, whose file the containers then need not see."""
+    return Exchange(
+        grant="Assertion",
+        endpoint=STS,
+        outputs=(),
+        parameters={},
+        party_seconds=trust.assertion_seconds,
+        credential_file=credentials_file(trust, binding, None),
+    )
+
+
+def credentials_file(trust: TrustView, binding: BindingView, paths: Paths | None) -> str:
+    """What Google's SDKs read: where the assertion lies, where it is exchanged, and for whom.
+
+    Without ``paths`` it says nothing of the first.
+    """
     document: dict[str, object] = {
         "type": "external_account",
         "audience": f"//iam.googleapis.com/{trust.settings.provider_name}",
         "subject_token_type": "urn:ietf:params:oauth:token-type:jwt",
         "token_url": STS,
-        "credential_source": {"file": paths.token, "format": {"type": "text"}},
     }
+    if paths is not None:
+        document["credential_source"] = {"file": paths.token, "format": {"type": "text"}}
     email = binding.target.service_account
     if email != DIRECT:
         document["service_account_impersonation_url"] = (

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from apostille.model.finding import Finding
 from apostille.model.identity import Issuer
+from apostille.parties import aws_config
 from apostille.parties.minio import commands, documents, resources, rules
 from apostille.parties.minio import evaluate as evaluation
 from apostille.parties.minio.settings import MinIOTarget, MinIOTrust, role_arn
@@ -135,19 +136,36 @@ class MinIO:
         settings: MinIOTrust = trust.settings
         region = settings.region or _SIGNING_REGION
         endpoint = settings.endpoint.rstrip("/")
+        files = {CA_FILE: settings.ca_bundle} if settings.ca_bundle else {}
+        ca = f"{paths.files}/{CA_FILE}" if files else ""
+        session = f"{binding.namespace}.{binding.name}"[:MAX_SESSION_NAME]
+        if binding.profile:
+            return aws_config.profile(
+                binding.profile,
+                {
+                    "role_arn": _role(trust, binding),
+                    "web_identity_token_file": paths.token,
+                    "role_session_name": session,
+                    "region": region,
+                    # Of every service: this server has no more than the two.
+                    "endpoint_url": endpoint,
+                    "ca_bundle": ca,
+                },
+                paths,
+                files,
+            )
         environment = {
             "AWS_ROLE_ARN": _role(trust, binding),
             "AWS_WEB_IDENTITY_TOKEN_FILE": paths.token,
-            "AWS_ROLE_SESSION_NAME": f"{binding.namespace}.{binding.name}"[:MAX_SESSION_NAME],
+            "AWS_ROLE_SESSION_NAME": session,
             "AWS_REGION": region,
             "AWS_DEFAULT_REGION": region,
             "AWS_ENDPOINT_URL_STS": endpoint,
             "AWS_ENDPOINT_URL_S3": endpoint,
         }
-        if not settings.ca_bundle:
-            return Delivered(environment)
-        environment["AWS_CA_BUNDLE"] = f"{paths.files}/{CA_FILE}"
-        return Delivered(environment, {CA_FILE: settings.ca_bundle})
+        if ca:
+            environment["AWS_CA_BUNDLE"] = ca
+        return Delivered(environment, files)
 
     def exchange(self, trust: TrustView, binding: BindingView, paths: Paths) -> None:
         """None: the SDKs do it."""

@@ -129,7 +129,7 @@ class OAuth:
         return rules.documents(access)
 
     def uploaded_keys(self, access: documents.OAuthAccess) -> Iterator[tuple[str, str, str]]:
-        """Those of a service that is given them."""
+        """The keys that a service was given."""
         return documents.uploaded(access)
 
     def acceptances(self, access: documents.OAuthAccess) -> Iterator[Acceptance]:
