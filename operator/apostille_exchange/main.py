@@ -9,10 +9,12 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from socket import socket
 
+    from apostille_exchange.proxy import Proxy
+
 USAGE = """Exchanges a pod's service-account tokens for short-lived credentials at relying parties.
 
-usage: apostille-exchange run --plan FILE [--state FILE] [--metrics-port N] --admission=JSON [--admission=JSON ...]
-       apostille-exchange run --once --plan FILE --admission=JSON [--admission=JSON ...]
+usage: apostille-exchange run --plan FILE [--state FILE] [--metrics-port N] [PROXY] --admission=JSON ...
+       apostille-exchange run --once --plan FILE [PROXY] --admission=JSON [--admission=JSON ...]
        apostille-exchange ready PATH ...
        apostille-exchange status [FILE]
        apostille-exchange --help
@@ -21,6 +23,8 @@ run    keeps the credentials of every admitted binding fresh, in files and at en
        FILE is the plan that the downward API carries in from the pod's annotation; what a pod was admitted for
        stands in its arguments. --metrics-port serves /metrics on all addresses of the pod. With --once it ends as soon
        as every binding has its first credential, which stays: for init containers.
+       PROXY: --proxy=HOST:PORT, through which parties are reached (HTTP CONNECT), and --direct=NAME|CIDR ... for those
+       that are not.
 ready  succeeds when every PATH holds a credential that has not ended: the container's startup probe.
 status prints how every binding stands: pending, fresh, overdue, expired, failed, denied or ended.
 
@@ -72,7 +76,8 @@ def _run(words: Sequence[str]) -> int:
     lean()
     from apostille_exchange.recipe import RecipeError, loads_admission
 
-    options: dict[str, list[str]] = {"--plan": [], "--admission": [], "--state": [], "--metrics-port": []}
+    known = ("--plan", "--admission", "--state", "--metrics-port", "--proxy", "--direct")
+    options: dict[str, list[str]] = {name: [] for name in known}
     rest = [word for word in words if word != "--once"]
     once = len(rest) < len(words)
     while rest:
@@ -84,8 +89,8 @@ def _run(words: Sequence[str]) -> int:
                 raise _UsageError(f"run: {name} needs a value")
             value = rest.pop(0)
         options[name].append(value)
-    if any(len(options[name]) > 1 for name in ("--state", "--metrics-port")):
-        raise _UsageError("run: give --state and --metrics-port at most once")
+    if any(len(options[name]) > 1 for name in ("--state", "--metrics-port", "--proxy")):
+        raise _UsageError("run: give --state, --metrics-port and --proxy at most once")
     metrics_port = (options["--metrics-port"] or ["0"])[0]
     if not metrics_port.isdecimal() or int(metrics_port) > 65535:
         raise _UsageError("run: --metrics-port: not a port")
@@ -104,10 +109,23 @@ def _run(words: Sequence[str]) -> int:
     others += [serve.file for admission in admissions for serve in admission.serves if serve.file]
     if not all(path.startswith("/") for path in (*paths, *others)):
         raise _UsageError("run: every path of an admission must be absolute")
+    proxy = _proxy(options["--proxy"], options["--direct"])
     listeners = _listen({serve.port for admission in admissions for serve in admission.serves})
     from apostille_exchange.run import run
 
-    return run(options["--plan"][0], admissions, (options["--state"] or [""])[0], int(metrics_port), listeners, once)
+    state = (options["--state"] or [""])[0]
+    return run(options["--plan"][0], admissions, state, int(metrics_port), listeners, once, proxy)
+
+
+def _proxy(given: Sequence[str], direct: Sequence[str]) -> Proxy | None:
+    if not given:
+        return None
+    from apostille_exchange.proxy import parse
+
+    try:
+        return parse(given[0], tuple(direct))
+    except ValueError as error:
+        raise _UsageError(f"run: --proxy: {error}") from None
 
 
 def _listen(ports: set[int]) -> Sequence[socket]:

@@ -27,6 +27,10 @@ from apostille_exchange.plan import PlanFile
 from apostille_exchange.recipe import Admission, Plan, RecipeError, Serve
 from apostille_exchange.status import document
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from apostille_exchange.proxy import Proxy
+
 CLOSING, CLOSING_STEP = 20.0, 0.05  # seconds for revocations after SIGTERM; a pod's grace is 30 by default
 ONCE_INTERVAL = 0.1  # the same where a pod waits for the end
 INTERVAL = 1.0  # seconds between two looks at plan, assertions and clocks
@@ -208,6 +212,7 @@ def run(
     metrics_port: int = 0,
     listeners: Sequence[socket] = (),
     once: bool = False,
+    proxy: Proxy | None = None,
 ) -> int:
     """Serves until SIGTERM or SIGINT; returns the exit code. Nothing else ends it.
 
@@ -219,7 +224,7 @@ def run(
     clock = Clock()
     log = Log(clock)
     endpoints = _Endpoints(admissions, listeners, clock, log)
-    exchanger = Exchanger(PlanFile(plan), admissions, clock, log, _post, _in_background)
+    exchanger = Exchanger(PlanFile(plan), admissions, clock, log, partial(_post, proxy=proxy), _in_background)
     counted = _listen_metrics(metrics_port, exchanger, endpoints.counts, clock, log)
     state_file = _StateFile(state, log)
     while True:
@@ -293,11 +298,11 @@ def _listen_metrics(
     return None
 
 
-def _post(request: Request, ca: str) -> Reply:
+def _post(request: Request, ca: str, proxy: Proxy | None) -> Reply:
     # Imported by the first exchange, in its thread: TLS takes longer to load than everything else together.
     from apostille_exchange import transport
 
-    return transport.post(request, ca)
+    return transport.post(request, ca, proxy)
 
 
 def _in_background(work: Callable[[], None]) -> None:

@@ -23,6 +23,10 @@ CONNECT_TIMEOUT = 6.0  # seconds for one address of several
 MAX_BODY = 64 * 1024
 MAX_HEAD = 16 * 1024
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from apostille_exchange.proxy import Proxy
+
 _EOL = "\r\n"
 # Beyond link-local: Alibaba Cloud, Oracle Cloud, Azure's WireServer, EC2 over IPv6.
 _METADATA = (
@@ -33,10 +37,10 @@ _METADATA = (
 )
 
 
-def post(request: Request, ca: str) -> Reply:
-    """Sends a request. ``ca`` is PEM text or a PEM file, then nothing else is trusted; empty: the system's
-    (``SSL_CERT_FILE``).
+def post(request: Request, ca: str, proxy: Proxy | None = None) -> Reply:
+    """Sends a request, by ``proxy`` where it leads there.
 
+    ``ca`` is PEM text or a PEM file, then nothing else is trusted; empty: the system's (``SSL_CERT_FILE``).
     Raises ExchangeError: Unreachable, TLSFailed, BadReply.
     """
     to, body = request.endpoint, request.body()
@@ -58,12 +62,12 @@ def post(request: Request, ca: str) -> Reply:
     try:
         sent = head.encode("ascii") + body
         if context is not None:
-            return _send(context, to, sent, deadline)
+            return _send(context, to, sent, deadline, proxy)
         try:
-            return _send(_system(folder_alone=True), to, sent, deadline)
+            return _send(_system(folder_alone=True), to, sent, deadline, proxy)
         except ssl.SSLCertVerificationError:
             # Nothing was sent yet. Some bundles are put in the place of the system's, without the folder beside it.
-            return _send(_system(folder_alone=False), to, sent, deadline)
+            return _send(_system(folder_alone=False), to, sent, deadline, proxy)
     except ssl.SSLCertVerificationError as error:
         raise ExchangeError(errors.TLS_FAILED, f"{to.host}: {error.verify_message}") from None
     except TimeoutError:
@@ -78,10 +82,10 @@ def post(request: Request, ca: str) -> Reply:
         raise ExchangeError(errors.UNREACHABLE, f"{to.host}: {error.strerror or type(error).__name__}") from None
 
 
-def _send(context: ssl.SSLContext, to: Endpoint, sent: bytes, deadline: float) -> Reply:
+def _send(context: ssl.SSLContext, to: Endpoint, sent: bytes, deadline: float, proxy: Proxy | None) -> Reply:
     # A body that ends with its connection is whole only if TLS says so (RFC 9112 §9.8).
     wrap = partial(context.wrap_socket, server_hostname=to.host, suppress_ragged_eofs=False)
-    with _connect(to, deadline) as plain, wrap(plain) as secure:
+    with _reach(to, deadline, proxy) as plain, wrap(plain) as secure:
         secure.sendall(sent)
         return _Reader(secure, deadline).reply()
 
@@ -119,6 +123,30 @@ def _system(folder_alone: bool) -> ssl.SSLContext:
             return context
     context.set_default_verify_paths()
     return context
+
+
+def _reach(to: Endpoint, deadline: float, proxy: Proxy | None) -> socket.socket:
+    """A connection to the party. Raises OSError, ExchangeError."""
+    if proxy is None or not proxy.leads_to(to.host):
+        return _connect(to, deadline)
+    for family, literal in ((socket.AF_INET, "." in to.host), (socket.AF_INET6, ":" in to.host)):
+        with contextlib.suppress(OSError):
+            if literal and (why := _forbidden(family, to.host, to.host)):
+                raise ExchangeError(errors.UNREACHABLE, f"{to.host}: {why}")
+    from apostille_exchange.proxy import tunnel
+
+    try:
+        connection = _connect(Endpoint(proxy.host, proxy.port, ""), deadline)
+    except OSError as error:
+        why = error.strerror or type(error).__name__
+        raise ExchangeError(errors.UNREACHABLE, f"{to.host}: the egress proxy {proxy.host}: {why}") from None
+    try:
+        tunnel(connection, proxy, to.host, to.port, deadline)
+        connection.settimeout(max(0.001, deadline - time.monotonic()))
+    except BaseException:
+        connection.close()
+        raise
+    return connection
 
 
 def _connect(to: Endpoint, deadline: float) -> socket.socket:

@@ -75,6 +75,7 @@ OTHERWISE: dict[str, Any] = {
     "admission": {**_PROCESS, "hostNetwork": True},
     "rules": {"APO302": "deny", "APO703": "off"},
     "partyAddresses": ["vault.example", "10.0.0.0/8"],
+    "egress": {"proxy": {"https": "proxy.example:3128", "noProxy": [".corp.example", "10.0.0.0/8"]}},
     "priorityClassName": "system-cluster-critical",
     "priorityClass": {"create": True, "value": 1000},
     "podSecurityContext": {"runAsUser": 65532, "fsGroup": 65532},
@@ -110,6 +111,7 @@ BESIDE: dict[str, Values] = {
         for value in ("kind", "group")
     },
     "admission.hostNetwork": {"admission": {"port": 10260}},
+    "egress.proxy.noProxy": {"egress": {"proxy": {"https": "proxy.example:3128"}}},
     "priorityClass.value": {"priorityClass": {"create": True}},
     **{
         f"{group}.{value}": {group: {"enabled": True}}

@@ -33,6 +33,22 @@ def declared(*bindings: dict[str, Any]) -> State:
     return made
 
 
+@pytest.mark.parametrize("mode", ["Enforce", "Audit"])
+@pytest.mark.parametrize("unread", ["trust", "binding"])
+def test_pods_of_what_cannot_be_read_are_asked_about_where_it_enforces(unread: str, mode: str) -> None:
+    made, wrong = state(), {"labels": "none", "suspended": "no"}
+    made.put(TRUST_PLURAL, trust(enforcement={"mode": mode}, **(wrong if unread == "trust" else {})))
+    made.put(BINDING_PLURAL, binding(**(wrong if unread == "binding" else {})))
+    made.put(BINDING_PLURAL, binding("system", namespace="kube-system", **(wrong if unread == "binding" else {})))
+
+    assert made.desired().grants == frozenset()
+    assert made.desired().bound == ({APP} if mode == "Enforce" else set())
+
+    made.put(BINDING_PLURAL, binding(version=2, generation=2, suspended=True))
+    made.put(TRUST_PLURAL, trust(version=2, generation=2, enforcement={"mode": mode}))
+    assert made.desired().bound == frozenset()
+
+
 def test_a_status_or_a_label_changes_nothing() -> None:
     made = declared()
     view = made.view()

@@ -1,4 +1,4 @@
-"""A trust that an older version stored and this one cannot read: it says so, and what it closed stays closed."""
+"""A trust that an older version stored and this one cannot read: it says so; what it closed, and its pods, stay out."""
 
 from __future__ import annotations
 
@@ -35,6 +35,9 @@ def _stored_by_the_older(plane: ControlPlane) -> None:
     trust["metadata"]["name"] = "aws-old"
     trust["spec"] |= {"audience": AUDIENCE, "ceilings": {"assertionSeconds": 90_000}}
     plane.kubectl("apply", "-f", "-", input=json.dumps(trust))
+    binding = yaml.safe_load((ROOT / "examples" / "quickstart" / "20-binding.yaml").read_text())
+    binding["spec"]["trustRef"]["name"] = "aws-old"
+    plane.kubectl("apply", "-f", "-", input=json.dumps(binding))
 
 
 def _until(holds: Any, what: str) -> None:
@@ -64,3 +67,12 @@ def test_an_unreadable_trust_says_so_and_keeps_its_audience_closed() -> None:
                 return False
 
             _until(refused, "its audience is closed")
+
+            def kept_out() -> bool:
+                try:
+                    plane.kubectl("create", "--dry-run=server", "-f", str(ROOT / "examples/quickstart/30-pod.yaml"))
+                except KubectlError as error:
+                    return "FederationTrust aws-old cannot be read" in str(error)
+                return False
+
+            _until(kept_out, "a pod that is bound by it does not start without its identity")

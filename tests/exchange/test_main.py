@@ -12,6 +12,7 @@ import pytest
 
 from apostille_exchange.deliver.stamp import Stamp
 from apostille_exchange.main import main
+from apostille_exchange.proxy import Proxy
 from apostille_exchange.recipe import dumps_admission, run_arguments
 from exchange.scene import PodFiles
 
@@ -49,6 +50,9 @@ def test_help_tells_both_commands(arguments: Sequence[str], capsys: pytest.Captu
         (lambda words: words[:3], "at least one --admission"),
         (lambda words: [*words, "--plan=/x"], "one --plan"),
         (lambda words: [*words, "--endpoint=https://x/"], "'--endpoint' is not an option"),
+        (lambda words: [*words, "--proxy=proxy.example"], "--proxy: 'proxy.example' is not HOST:PORT"),
+        (lambda words: [*words, "--proxy=https://proxy.example:1"], "is not HOST:PORT"),
+        (lambda words: [*words, "--proxy=a:1", "--proxy=b:1"], "--proxy at most once"),
         (lambda words: [*words, "--admission"], "--admission needs a value"),
         (lambda words: [*words, "--admission={"], "admission: not JSON"),
         (lambda words: [*words, "--admission={}"], "admission.outputs: must be a list"),
@@ -80,9 +84,12 @@ def test_both_spellings_of_an_option_are_taken(tmp_path: Path, monkeypatch: pyte
     assert exit_code(run_arguments([admission], "/p=q")) == 0
     assert exit_code(run_arguments([admission], "/p", "--state=/s", "--metrics-port=9")) == 0
     assert exit_code(run_arguments([admission], "/p", "--once")) == 0
+    behind = ("--proxy=[fd00::1]:3128", "--direct=.svc", "--direct=10.0.0.0/8")
+    assert exit_code(run_arguments([admission], "/p", *behind)) == 0
     assert seen == [
-        *[("/p=q", [admission], "", 0, (), False)] * 2, ("/p", [admission], "/s", 9, (), False),
-        ("/p", [admission], "", 0, (), True),
+        *[("/p=q", [admission], "", 0, (), False, None)] * 2, ("/p", [admission], "/s", 9, (), False, None),
+        ("/p", [admission], "", 0, (), True, None),
+        ("/p", [admission], "", 0, (), False, Proxy("fd00::1", 3128, (".svc", "10.0.0.0/8"))),
     ]  # fmt: skip
 
 

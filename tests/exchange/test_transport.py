@@ -7,7 +7,7 @@ import socket
 import ssl
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
@@ -25,7 +25,7 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Type: Text/XML; charset=utf-8\r\n"
 class CannedServer:
     """Answers every connection with the same bytes, then closes it; keeps what it was sent."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, names: Sequence[str] = ("127.0.0.1", "localhost")) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         authority = Authority(directory)
         self.ca = authority.pem
@@ -34,7 +34,7 @@ class CannedServer:
         self.hold.set()
         self.polite = True
         self.received: list[bytes] = []
-        self._tls = authority.server(["127.0.0.1", "localhost"])
+        self._tls = authority.server(list(names))
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = self._listener.getsockname()[1]
         self._thread = threading.Thread(target=self._serve, daemon=True)

@@ -9,7 +9,7 @@ import pytest
 
 from api_double import ApiDouble
 from apostille.kube.client import ApiError
-from apostille.kube.lease import DURATION, RENEW, RETRY, Lease, LeaseLost
+from apostille.kube.lease import DURATION, RELEASE_SECONDS, RENEW, RETRY, Lease, LeaseLost
 from jumping_loop import in_no_time, now
 
 PATH = "/apis/coordination.k8s.io/v1/namespaces/own/leases/lead"
@@ -91,6 +91,26 @@ async def test_a_released_lease_is_not_taken_back_by_a_renewal() -> None:
     with pytest.raises(LeaseLost):
         await holding
     assert api.objects[PATH]["spec"]["holderIdentity"] == ""
+
+
+@pytest.mark.parametrize("verb", ["get", "replace"])
+@in_no_time
+async def test_an_api_server_that_hangs_does_not_hold_up_the_end(verb: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The grace period of a pod is 30 seconds, of which others need some."""
+    api = ApiDouble()
+    one = lease(api, "one")
+    await one.acquire()
+
+    async def hangs(*_: object) -> None:
+        await asyncio.sleep(3600)
+
+    monkeypatch.setattr(api, verb, hangs)
+    began = now()
+    await one.release()
+
+    assert now() - began <= RELEASE_SECONDS + 0.01
+    with pytest.raises(LeaseLost):
+        one.check()
 
 
 @in_no_time

@@ -159,6 +159,28 @@ def test_the_installations_list(host: str, allowed: bool) -> None:
     assert rules(f"https://{host}", policy) == ([] if allowed else ["APO602"])
 
 
+@pytest.mark.parametrize(
+    ("host", "allowed"),
+    [
+        ("vault.example", False),
+        ("vault.vault.svc", True),
+        ("db.corp.example", True),
+        ("corp.example", False),
+        ("intern", True),
+        ("a.intern", True),
+        ("10.1.2.3", True),
+        ("169.254.169.254", False),
+    ],
+)
+def test_behind_an_egress_proxy_a_name_must_be_allowed_by_name(host: str, allowed: bool) -> None:
+    """The proxy resolves it: nobody here can say what it leads to."""
+    policy = AddressPolicy.of([], proxied=True, direct=[".svc", "*.corp.example", "intern", "10.0.0.0/8"])
+    assert rules(f"https://{host}", policy) == ([] if allowed else ["APO602"])
+    named = AddressPolicy.of(["vault.example"], proxied=True)
+    assert rules("https://vault.example", named) == []
+    assert rules("https://vault.vault.svc", named) == ["APO602"]
+
+
 def test_the_list_never_allows_what_is_always_refused() -> None:
     policy = AddressPolicy.of(
         ["169.254.0.0/16", "0.0.0.0/0", "*.google.internal", "kubernetes.default.svc", "127.0.0.1"]

@@ -54,6 +54,18 @@ apostille-admission-issued
 {{- end -}}
 {{- end }}
 
+{{/* The way out of sidecars: values of 0.1.0 (--reuse-values) do not say. */}}
+{{- define "apostille.egress" -}}
+{{- with ((.Values.egress).proxy) }}
+{{- if .https }}
+- --egress-proxy={{ .https }}
+{{- range .noProxy }}
+- --egress-direct={{ . }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- end }}
+
 {{/* The users that the two processes are, as the API server sees them. */}}
 {{- define "apostille.controllerUser" -}}
 system:serviceaccount:{{ .Release.Namespace }}:apostille-controller

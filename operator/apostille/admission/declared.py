@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
@@ -16,6 +16,7 @@ from apostille.core.judge import Context, judge_trust
 from apostille.core.phase import trust_phase
 from apostille.core.resolve import ResolvedBinding, ResolvedTrust, resolve_binding
 from apostille.core.tightening import Tightening, tightening
+from apostille.core.unreadable import Binding, Obstacle, Trust, obstacles
 from apostille.kinds import decode
 from apostille.kinds.federation_trust import FederationTrust
 from apostille.kinds.workload_binding import WorkloadBinding
@@ -54,14 +55,12 @@ class Declared:
         self.namespaces: Reflector[Tightening] = Reflector(
             client, NAMESPACES.path(), tightening, self._namespace_changed
         )
-        self.trusts: Reflector[FederationTrust] = Reflector(
-            client, TRUSTS.path(), readable(decode.federation_trust), self._trust_changed
-        )
-        self.bindings: Reflector[WorkloadBinding] = Reflector(
-            client, BINDINGS.path(), readable(decode.workload_binding), self._binding_changed
+        self.trusts: Reflector[Trust] = Reflector(client, TRUSTS.path(), decode.trust_or_not, self._trust_changed)
+        self.bindings: Reflector[Binding] = Reflector(
+            client, BINDINGS.path(), decode.binding_or_not, self._binding_changed
         )
         self.issuer: Issuer | None = None
-        self._of_account: dict[ServiceAccount, dict[Key, WorkloadBinding]] = {}
+        self._of_account: dict[ServiceAccount, dict[Key, Binding]] = {}
         self._of_audience: dict[str, dict[Key, FederationTrust]] = {}
         self._findings: dict[str, tuple[tuple[FederationTrust, ...], Context, tuple[Finding, ...]]] = {}
         self._unsettled: dict[str, float] = {}
@@ -103,7 +102,7 @@ class Declared:
         may come in the same breath as its binding.
         """
         settled = time.monotonic() - self._unsettled.get(account.namespace, -SETTLE_SECONDS) >= SETTLE_SECONDS
-        known = list(self._of_account.get(account, {}).values())
+        known = [one for one in self._of_account.get(account, {}).values() if isinstance(one, WorkloadBinding)]
         if settled and (live := self._live(known, {})):
             return live
         read = await self.read_bindings(account.namespace)
@@ -116,6 +115,27 @@ class Declared:
         fresh = [trust for name in sorted(named) if (trust := await self.read_trust(name)) is not None]
         return self._live(mine, {trust.name: trust for trust in fresh})
 
+    def obstacles(self, account: ServiceAccount) -> list[Obstacle]:
+        """What cannot be read of the identities of a service account, by the local copies: nobody applies such now."""
+        bindings = sorted(self._of_account.get(account, {}).values(), key=lambda binding: binding.name)
+        named = {binding.trust_name for binding in bindings}
+        trusts = {name: trust for name in named if (trust := self.trusts.get("", name)) is not None}
+        return obstacles(account, bindings, trusts, datetime.now(UTC))
+
+    def known_trusts(self) -> list[FederationTrust]:
+        """Those of the local copies that can be read."""
+        return [trust for trust in self.trusts if isinstance(trust, FederationTrust)]
+
+    def known_trust(self, name: str) -> FederationTrust | None:
+        """One of them."""
+        trust = self.trusts.get("", name)
+        return trust if isinstance(trust, FederationTrust) else None
+
+    def known_binding(self, namespace: str, name: str) -> WorkloadBinding | None:
+        """One of the local copies, where it can be read."""
+        binding = self.bindings.get(namespace, name)
+        return binding if isinstance(binding, WorkloadBinding) else None
+
     def misunderstood(self, namespace: str) -> list[str]:
         """Warnings on what a namespace says about the rules and nobody understands."""
         said = self.namespaces.get("", namespace)
@@ -127,7 +147,7 @@ class Declared:
     def guard(self, bound: Iterable[ResolvedBinding]) -> Guard:
         """What policies say, to their users, to the service account of these live bindings: not what Audit records."""
         protections: dict[str, Protection] = {}
-        for trust in self.trusts:
+        for trust in self.known_trusts():
             if trust.spec.enforcement.mode == "Audit":
                 continue
             users = [] if trust.spec.enforcement.force else trust.raw_status.get("foreignUsers") or []
@@ -153,21 +173,24 @@ class Declared:
     async def read_bindings(self, namespace: str) -> list[WorkloadBinding]:
         """All bindings of a namespace, read from the API server. Raises ApiError."""
         raw, _ = await self._client.list_all(BINDINGS.path(namespace=namespace))
-        return [binding for item in raw if (binding := readable(decode.workload_binding)(item)) is not None]
+        read = [decode.binding_or_not(item) for item in raw]
+        return [binding for binding in read if isinstance(binding, WorkloadBinding)]
 
     async def read_trusts(self) -> list[FederationTrust]:
         """All trusts, read from the API server. Raises ApiError."""
         raw, _ = await self._client.list_all(TRUSTS.path())
-        return [trust for item in raw if (trust := readable(decode.federation_trust)(item)) is not None]
+        read = [decode.trust_or_not(item) for item in raw]
+        return [trust for trust in read if isinstance(trust, FederationTrust)]
 
     async def read_trust(self, name: str) -> FederationTrust | None:
         """One trust, read from the API server; None where there is none. Raises ApiError on other answers."""
         try:
-            return readable(decode.federation_trust)(await self._client.get(TRUSTS.path(name)))
+            trust = decode.trust_or_not(await self._client.get(TRUSTS.path(name)))
         except ApiError as error:
             if error.code == 404:
                 return None
             raise
+        return trust if isinstance(trust, FederationTrust) else None
 
     def _live(self, bindings: Iterable[WorkloadBinding], fresh: dict[str, FederationTrust]) -> list[ResolvedBinding]:
         """``fresh`` are trusts that are newer than the local copy."""
@@ -175,7 +198,7 @@ class Declared:
         live = []
         for binding in sorted(bindings, key=lambda binding: binding.name):
             name = binding.spec.trust_ref.name
-            trust = fresh.get(name) or self.trusts.get("", name)
+            trust = fresh.get(name) or self.known_trust(name)
             if trust is None:
                 continue
             judged = ResolvedTrust(trust, self._judge(trust), trust_phase(trust, now))
@@ -194,15 +217,16 @@ class Declared:
         self._findings[trust.name] = judged, self.context, findings
         return findings
 
-    def _trust_changed(self, key: Key, before: FederationTrust | None, after: FederationTrust | None) -> None:
+    def _trust_changed(self, key: Key, before: Trust | None, after: Trust | None) -> None:
+        was, now = (one if isinstance(one, FederationTrust) else None for one in (before, after))
         _move(
-            self._of_audience, key, after,
-            [before.audience] if before is not None else [], [after.audience] if after is not None else [],
+            self._of_audience, key, now,
+            [was.audience] if was is not None else [], [now.audience] if now is not None else [],
         )  # fmt: skip
-        if after is None:
+        if now is None:
             self._findings.pop(key[1], None)
 
-    def _binding_changed(self, key: Key, before: WorkloadBinding | None, after: WorkloadBinding | None) -> None:
+    def _binding_changed(self, key: Key, before: Binding | None, after: Binding | None) -> None:
         _move(
             self._of_account, key, after,
             before.service_accounts if before is not None else [], after.service_accounts if after is not None else [],
@@ -222,18 +246,6 @@ class Declared:
             except IssuerUnknown as error:
                 log.warning("issuer unknown", extra={"reason": str(error)})
                 await asyncio.sleep(RETRY_SECONDS)
-
-
-def readable(reader: Callable[[dict[str, Any]], T]) -> Callable[[dict[str, Any]], T | None]:
-    """Decodes, or leaves out what no longer fits the schema: the controller reports it."""
-
-    def read(raw: dict[str, Any]) -> T | None:
-        try:
-            return reader(raw)
-        except decode.InvalidObject:
-            return None
-
-    return read
 
 
 def _move(index: dict[At, dict[Key, T]], key: Key, value: T | None, before: Iterable[At], after: Iterable[At]) -> None:

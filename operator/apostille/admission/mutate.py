@@ -27,6 +27,9 @@ class Mutate:
         spec = pod.get("spec") or {}
         # The object's own namespace is empty for pods that a controller creates from a template.
         account = ServiceAccount(str(request.get("namespace", "")), spec.get("serviceAccountName") or "default")
+        unread = self._declared.obstacles(account)
+        if refused := next((one for one in unread if one.mode == "Enforce"), None):
+            return answer(request, denial=refused.refusal)
         bound = await self._declared.bound_to(account)
         for resolved in bound:
             if (refusal := await self._activating(resolved, deadline)) is not None:
@@ -35,7 +38,8 @@ class Mutate:
         result = inject(pod, plans, self._settings)
         if result.denial:
             return answer(request, denial=result.denial, warnings=result.warnings)
-        return answer(request, operations=result.operations, warnings=result.warnings)
+        warnings = [*(one.refusal for one in unread), *result.warnings]
+        return answer(request, operations=result.operations, warnings=warnings)
 
     async def _activating(self, resolved: ResolvedBinding, deadline: float) -> str | None:
         """Under Enforce a pod must not come ahead of its grant: the policies would refuse its token, hours of it."""

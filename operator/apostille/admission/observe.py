@@ -40,7 +40,9 @@ class Observe:
         account = ServiceAccount(str(request.get("namespace", "")), str(request.get("name", "")))
         user = str((request.get("userInfo") or {}).get("username", ""))[:MAX_USER]
         today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-        observed = {trust.audience for trust in self._declared.trusts if trust.spec.enforcement.observe_token_requests}
+        observed = {
+            trust.audience for trust in self._declared.known_trusts() if trust.spec.enforcement.observe_token_requests
+        }
         # A webhook has no side effects on a dry run.
         for audience in () if request.get("dryRun") else observed.intersection(spec.get("audiences") or ()):
             note = TokenRequest(account, str(audience), user, today)

@@ -88,7 +88,7 @@ class Validate:
         return self._declared.context.modes_in(binding.namespace).applied(found)
 
     def _trust_of(self, binding: WorkloadBinding) -> FederationTrust | None:
-        return self._declared.trusts.get("", binding.spec.trust_ref.name)
+        return self._declared.known_trust(binding.spec.trust_ref.name)
 
     async def _missing(self, binding: WorkloadBinding) -> list[Finding]:
         """X-SUB-MISSING."""

@@ -33,12 +33,12 @@ class Waiting:
 
     async def for_grant(self, binding: WorkloadBinding, deadline: float) -> None:
         """Until the binding's grant is in force. Raises NotDone, ApiError."""
-        known = self._declared.bindings
-        await self._until(lambda: _enforced(known.get(binding.namespace, binding.name), binding), deadline)
+        known = self._declared.known_binding
+        await self._until(lambda: _enforced(known(binding.namespace, binding.name), binding), deadline)
 
     async def for_trust(self, trust: FederationTrust, deadline: float) -> None:
         """Until the API server asks about the pods that the trust allows, as it is now. Raises NotDone, ApiError."""
-        await self._until(lambda: _selected(self._declared.trusts.get("", trust.name), trust), deadline)
+        await self._until(lambda: _selected(self._declared.known_trust(trust.name), trust), deadline)
 
     async def _until(self, condition: Callable[[], bool], deadline: float) -> None:
         while not condition():

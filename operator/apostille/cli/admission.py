@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from apostille.cli.controller import address_policy, process_arguments, rule_modes
+from apostille.cli.controller import address_policy, egress_proxy, process_arguments, rule_modes
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -47,7 +47,12 @@ def run(options: argparse.Namespace) -> int:
     asyncio.run(
         serve(
             Connection.load(options.kubeconfig),
-            InjectionSettings(exchange_image=options.exchange_image, metrics_port=options.exchange_metrics_port),
+            InjectionSettings(
+                exchange_image=options.exchange_image,
+                metrics_port=options.exchange_metrics_port,
+                egress_proxy=egress_proxy(options),
+                egress_direct=tuple(options.egress_direct),
+            ),
             own_namespace=options.namespace,
             service_account=options.service_account,
             host=options.host,

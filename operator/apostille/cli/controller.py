@@ -94,6 +94,15 @@ def process_arguments(parser: argparse.ArgumentParser, *, service_account: str) 
     parser.add_argument(
         "--allow-loopback", action="store_true", help="relying parties may be on loopback; for tests on one machine"
     )
+    parser.add_argument(
+        "--egress-proxy", metavar="HOST:PORT", default="",
+        help="proxy by which sidecars reach relying parties (HTTP CONNECT); it resolves names, so that a self-hosted "
+        "party must then be among --party-address by its name",
+    )  # fmt: skip
+    parser.add_argument(
+        "--egress-direct", metavar="NAME|CIDR", action="append", default=[],
+        help="what sidecars reach without it: a name and all below it, .DOMAIN, or a network; repeatable",
+    )  # fmt: skip
     parser.add_argument("--log-level", default="info", choices=["debug", "info", "warning", "error"])
 
 
@@ -102,9 +111,26 @@ def address_policy(options: argparse.Namespace) -> AddressPolicy:
     from apostille.rules.addresses import AddressPolicy
 
     try:
-        return AddressPolicy.of(options.party_address, loopback=options.allow_loopback)
+        return AddressPolicy.of(
+            options.party_address,
+            loopback=options.allow_loopback,
+            proxied=bool(options.egress_proxy),
+            direct=options.egress_direct,
+        )
     except ValueError as error:
         raise SystemExit(f"apostille: --party-address: {error}") from None
+
+
+def egress_proxy(options: argparse.Namespace) -> str:
+    """Exits with a message when it is no HOST:PORT."""
+    from apostille_exchange.proxy import parse
+
+    if options.egress_proxy:
+        try:
+            parse(options.egress_proxy)
+        except ValueError as error:
+            raise SystemExit(f"apostille: --egress-proxy: {error}") from None
+    return str(options.egress_proxy)
 
 
 def certificate_settings(options: argparse.Namespace) -> CertificateSettings:

@@ -19,6 +19,7 @@ from apostille.core.resolve import ResolvedBinding, World, resolve
 from apostille.core.tightening import Tightening
 from apostille.core.tombstones import Enforced, Record, settled, tombstones
 from apostille.core.tombstones import read as tombstone_records
+from apostille.core.unreadable import Binding, Trust, obstacles
 from apostille.kinds import decode
 from apostille.kinds.federation_trust import FederationTrust
 from apostille.kinds.workload_binding import WorkloadBinding
@@ -240,6 +241,20 @@ class State:
                 closed.append(Protection(record.audience, "Enforce", spared))
         return closed
 
+    def _barred(self) -> frozenset[ServiceAccount]:
+        """Service accounts whose pods admission is to refuse, since what they are bound by cannot be read."""
+        unread = self.unreadable.values()
+        trusts: dict[str, Trust] = {**self.trusts, **{one.name: one for one in unread if one.kind == TRUST_KIND}}
+        bindings: list[Binding] = [*self.bindings.values(), *(one for one in unread if one.kind == BINDING_KIND)]
+        now = datetime.now(UTC)
+        return frozenset(
+            account
+            for binding in (bindings if unread else [])
+            for account in binding.service_accounts
+            if account.namespace not in self._ignored
+            and any(one.mode == "Enforce" for one in obstacles(account, [binding], trusts, now))
+        )
+
     def settle(self, written: Mapping[str, str]) -> None:
         """Brings the records up to what is declared; ``written`` is what stands in the cluster."""
         declared: dict[str, Enforced] = {}
@@ -270,7 +285,7 @@ class State:
             if of_view is view and of_version == version:
                 return known
         foreign = {name: self._all_users(trust.audience) for name, trust in self.trusts.items()}
-        wanted = desired(view.world, foreign, self._closed())
+        wanted = desired(view.world, foreign, self._closed(), self._barred())
         self._desired = (view, version, wanted)
         return wanted
 

@@ -38,10 +38,16 @@ class InForce:
     """Why what is declared does not all fit, if it does not."""
 
 
-def desired(world: World, foreign: Mapping[str, Collection[str]], closed: Collection[Protection] = ()) -> Desired:
+def desired(
+    world: World,
+    foreign: Mapping[str, Collection[str]],
+    closed: Collection[Protection] = (),
+    barred: Collection[ServiceAccount] = (),
+) -> Desired:
     """``foreign`` maps a trust's name to the namespaces of its foreign users.
 
     ``closed`` are the protections of trusts that cannot be read or are gone: what they closed stays closed.
+    ``barred`` are service accounts that are asked about although none of their bindings is in force.
     """
     grants: dict[tuple[ServiceAccount, str], int] = {}
     for resolved in world.live:
@@ -61,7 +67,8 @@ def desired(world: World, foreign: Mapping[str, Collection[str]], closed: Collec
             spared = tuple(sorted({*spared, *known.spared}))
         protections[trust.audience] = Protection(trust.audience, mode, spared)
     return Desired(
-        bound=frozenset(account for resolved in world.live for account in resolved.binding.service_accounts),
+        bound=frozenset(account for resolved in world.live for account in resolved.binding.service_accounts)
+        | {*barred},
         allowed=frozenset(
             pair for resolved in world.trusts.values() if resolved.accepted for pair in allowed_pairs(resolved.trust)
         ),

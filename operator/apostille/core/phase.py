@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Literal
 
 from apostille.kinds.federation_trust import FederationTrust
-from apostille.kinds.workload_binding import WorkloadBinding
+from apostille.kinds.workload_binding import Validity, WorkloadBinding
 from apostille.model.conditions import Reason
 
 Name = Literal["NotYet", "Live", "Ended"]
@@ -36,6 +36,12 @@ def trust_phase(trust: FederationTrust, now: datetime) -> Phase:
     if end is not None and now >= end:
         return _ended(end, "spec.governance.expiresAt")
     return Phase("Live", Reason.READY, "in force", end)
+
+
+def within(validity: Validity, now: datetime) -> bool:
+    """Whether ``now`` (timezone-aware) is in a binding's own time."""
+    begun = validity.not_before is None or now >= validity.not_before
+    return begun and (validity.not_after is None or now < validity.not_after)
 
 
 def phase(trust: FederationTrust, binding: WorkloadBinding, now: datetime) -> Phase:

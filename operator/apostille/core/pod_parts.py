@@ -190,7 +190,17 @@ def _init_container(plans: Sequence[PodPlan], spec: Mapping[str, Any], settings:
         made.pop(member, None)
     admissions = [_with_mode(plan.frozen.admission, _file_owner(plans, spec, settings)[1]) for plan in plans
                   if plan.frozen.admission]  # fmt: skip
-    return {**made, "name": names.INIT_CONTAINER, "args": run_arguments(admissions, names.PLAN_FILE, "--once")}
+    return {
+        **made,
+        "name": names.INIT_CONTAINER,
+        "args": run_arguments(admissions, names.PLAN_FILE, "--once", *_egress(settings)),
+    }
+
+
+def _egress(settings: InjectionSettings) -> list[str]:
+    if not settings.egress_proxy:
+        return []
+    return [f"--proxy={settings.egress_proxy}", *(f"--direct={name}" for name in settings.egress_direct)]
 
 
 def _sidecar_container(
@@ -211,7 +221,7 @@ def _sidecar_container(
     elif (spec.get("securityContext") or {}).get("runAsUser") == 0:
         # Inherited, it would contradict runAsNonRoot and the pod would never start.
         security["runAsUser"] = NOBODY
-    options = [f"--state={names.STATE_FILE}"]
+    options = [f"--state={names.STATE_FILE}", *_egress(settings)]
     ports = []
     if (counted := counts_at(spec, settings)) > 0:
         options.append(f"--metrics-port={counted}")

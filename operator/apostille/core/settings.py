@@ -34,6 +34,10 @@ class InjectionSettings:
     metrics_port: int = 0
     """Where the sidecar serves ``/metrics``, on all addresses of the pod; 0: nowhere."""
     mesh_proxies: tuple[str, ...] = MESH_PROXIES
+    egress_proxy: str = ""
+    """``HOST:PORT`` of the proxy by which it reaches relying parties; empty: itself."""
+    egress_direct: tuple[str, ...] = ()
+    """Names, with all below them, and networks that it reaches itself nevertheless."""
 
 
 @dataclass(frozen=True, slots=True)

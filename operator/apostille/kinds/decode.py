@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar, get_args
@@ -11,8 +12,11 @@ import msgspec
 from apostille.kinds.federation_trust import FederationTrust, FederationTrustSpec, Mode
 from apostille.kinds.unions import party_of, target_members
 from apostille.kinds.workload_binding import WorkloadBinding, WorkloadBindingSpec
+from apostille.model.identity import ServiceAccount
+from apostille.model.names import BINDING_KIND, TRUST_KIND
 
 T = TypeVar("T")
+_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
 
 
 class InvalidObject(ValueError):
@@ -61,9 +65,43 @@ class Unreadable:
         known: Mode = next((one for one in get_args(Mode) if one == mode), "Enforce" if mode else "Audit")
         return known, self._of(enforcement, "force") is True
 
+    @property
+    def suspended(self) -> bool:
+        """Whether it says that nothing is to be granted."""
+        return self._of(self.raw.get("spec"), "suspended") is True
+
+    @property
+    def trust_name(self) -> str:
+        """The trust of a WorkloadBinding, as far as it names one; else empty."""
+        name = self._of(self._of(self.raw.get("spec"), "trustRef"), "name")
+        return name if isinstance(name, str) else ""
+
+    @property
+    def service_accounts(self) -> tuple[ServiceAccount, ...]:
+        """The pairs that a WorkloadBinding binds, as far as they can be names (RFC 1123)."""
+        names = self._of(self._of(self.raw.get("spec"), "subject"), "serviceAccountNames")
+        found = (name for name in (names if isinstance(names, list) else ()) if isinstance(name, str))
+        return tuple(ServiceAccount(self.namespace, name) for name in found if _NAME.fullmatch(name))
+
     @staticmethod
     def _of(node: Any, key: str) -> Any:
         return node.get(key) if isinstance(node, Mapping) else None
+
+
+def trust_or_not(raw: Mapping[str, Any]) -> FederationTrust | Unreadable:
+    """What can be said of a FederationTrust, whatever it is like."""
+    try:
+        return federation_trust(raw)
+    except InvalidObject as error:
+        return Unreadable(TRUST_KIND, raw, str(error))
+
+
+def binding_or_not(raw: Mapping[str, Any]) -> WorkloadBinding | Unreadable:
+    """What can be said of a WorkloadBinding, whatever it is like."""
+    try:
+        return workload_binding(raw)
+    except InvalidObject as error:
+        return Unreadable(BINDING_KIND, raw, str(error))
 
 
 def federation_trust(raw: Mapping[str, Any]) -> FederationTrust:

@@ -257,6 +257,11 @@ class WorkloadBinding(Struct, frozen=True):
     created: str = ""
 
     @property
+    def trust_name(self) -> str:
+        """The trust that it names."""
+        return self.spec.trust_ref.name
+
+    @property
     def service_accounts(self) -> tuple[ServiceAccount, ...]:
         """The pairs that it binds."""
         return tuple(ServiceAccount(self.namespace, name) for name in self.spec.subject.service_account_names)

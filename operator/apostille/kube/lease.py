@@ -15,7 +15,8 @@ log = logging.getLogger(__name__)
 
 # client-go's LeaseDuration, RenewDeadline and RetryPeriod: who leads gives up well before another may take over.
 DURATION, RENEW, RETRY = 15.0, 10.0, 2.0
-RELEASES = 3
+# A pod that is told to end has 30 seconds for all it has to do; the lease ends by itself after DURATION.
+RELEASES, RELEASE_SECONDS = 3, 5.0
 
 
 class LeaseLost(Exception):
@@ -72,19 +73,25 @@ class Lease:
                 raise LeaseLost(f"lease {self._name} was not renewed: {self._problem or 'the API server hangs'}")
 
     async def release(self) -> None:
-        """Lets the next one start at once. Nothing is written under the lease after this."""
+        """Lets the next one start at once, unless the API server hangs. Nothing is written under it after this."""
         self._until, self._released = 0.0, True
         try:
-            for _ in range(RELEASES):
-                lease = await self._client.get(self._path)
-                if lease["spec"].get("holderIdentity") != self.identity:
-                    return
-                lease["spec"] |= {"holderIdentity": "", "leaseDurationSeconds": 1}
-                with contextlib.suppress(ApiError):  # a renewal that was on its way
-                    await self._client.replace(self._path, lease)
-                    return
+            async with asyncio.timeout(RELEASE_SECONDS):
+                await self._give_back()
+        except TimeoutError:
+            log.warning("lease not released", extra={**self._about, "reason": "the API server hangs"})
         except ApiError as error:
             log.warning("lease not released", extra={**self._about, "reason": str(error)})
+
+    async def _give_back(self) -> None:
+        for _ in range(RELEASES):
+            lease = await self._client.get(self._path)
+            if lease["spec"].get("holderIdentity") != self.identity:
+                return
+            lease["spec"] |= {"holderIdentity": "", "leaseDurationSeconds": 1}
+            with contextlib.suppress(ApiError):  # a renewal that was on its way
+                await self._client.replace(self._path, lease)
+                return
 
     @property
     def _path(self) -> str:

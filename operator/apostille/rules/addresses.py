@@ -36,14 +36,20 @@ class AddressPolicy:
 
     ``hosts`` are exact names, or ``*.example.com`` for every name below; ``networks`` CIDRs. With neither, everything
     is allowed that is not always refused. ``loopback`` is for tests.
+    ``proxied``: sidecars leave by an egress proxy, which resolves names, so that nobody can judge what they lead to:
+    those must be among the hosts, or be ``direct``, which are names with all below them that it is not asked for.
     """
 
     hosts: tuple[str, ...] = ()
     networks: tuple[str, ...] = ()
     loopback: bool = False
+    proxied: bool = False
+    direct: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, written: Iterable[str], *, loopback: bool = False) -> AddressPolicy:
+    def of(
+        cls, written: Iterable[str], *, loopback: bool = False, proxied: bool = False, direct: Iterable[str] = ()
+    ) -> AddressPolicy:
         """From host names and CIDRs in any order. Raises ValueError naming the one that is neither."""
         hosts, networks = [], []
         for text in written:
@@ -53,7 +59,7 @@ class AddressPolicy:
                 hosts.append(text.lower())
             else:
                 raise ValueError(f"{text!r} is neither a host name nor a network")
-        return cls(tuple(hosts), tuple(networks), loopback)
+        return cls(tuple(hosts), tuple(networks), loopback, proxied, tuple(direct))
 
 
 def address(url: str, path: str, policy: AddressPolicy, issuer: Issuer | None) -> Iterator[Finding]:
@@ -70,7 +76,7 @@ def address(url: str, path: str, policy: AddressPolicy, issuer: Issuer | None) -
     if forbidden := _forbidden_address(literal, policy) if literal else _forbidden_name(host, policy, issuer):
         yield catalogue.URL_REFUSED.at(path, f"{host} is {forbidden}")
     elif not _allowed(host, literal, policy):
-        allowed = ", ".join((*policy.hosts, *policy.networks))
+        allowed = ", ".join((*policy.hosts, *policy.networks)) or "none by name, behind an egress proxy"
         yield catalogue.URL_REFUSED.at(
             path, f"{host} is not among the addresses that this installation allows ({allowed})"
         )
@@ -138,9 +144,15 @@ def _forbidden_name(host: str, policy: AddressPolicy, issuer: Issuer | None) -> 
     return ""
 
 
+def below(host: str, rule: str) -> bool:
+    """Whether a name is ``rule`` or below it; below it alone where it begins with a dot or ``*.``."""
+    name = rule.lower().lstrip("*").lstrip(".")
+    return host.endswith(f".{name}") or (host == name and name == rule.lower())
+
+
 def _allowed(host: str, literal: Address | None, policy: AddressPolicy) -> bool:
     if not policy.hosts and not policy.networks:
-        return True
+        return literal is not None or not policy.proxied or any(below(host, name) for name in policy.direct)
     if literal is not None:
         if policy.loopback and literal.is_loopback:
             return True
