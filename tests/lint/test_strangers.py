@@ -106,6 +106,9 @@ WIDENED: dict[str, tuple[str, Callable[[Files], dict[str, str]], str]] = {
     "AWS: namespaces that begin so": (
         "AWS", both(replaced("StringEquals", "StringLike"), replaced(":payments:", ":payments*:")), "payments7f3a",
     ),
+    "Alibaba: any namespace": (
+        "Alibaba", both(replaced("StringEquals", "StringLike"), replaced(EXACT, WILD + ":reader")), ":reader",
+    ),
     "Databricks: the account's policy": (
         "Databricks", edited("policy-", lambda it: it["oidc_policy"].pop("subject")), "q9",
     ),

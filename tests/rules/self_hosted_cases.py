@@ -7,6 +7,8 @@ from typing import Any
 
 from apostille.core.judge import judge_trust
 from apostille.model.finding import Finding
+from apostille.parties.minio.documents import SUBJECT, MinIOAccess, document
+from apostille.parties.minio.rules import documents as minio_documents
 from apostille.parties.vault.documents import VaultAccess
 from apostille.parties.vault.rules import documents
 from builders import CONTEXT, ISSUER, trust
@@ -40,6 +42,18 @@ def _minio_bound(*policies: str) -> Findings:
     by = minio_trust()
     views = [minio_binding(f"b{i}", policy=policy).view(by.party) for i, policy in enumerate(policies)]
     return lambda: by.party.findings(by.view, views, ISSUER)
+
+
+def _minio_role(subjects: list[str] | None) -> Findings:
+    """A role's policy with one statement, for these subjects or for everybody."""
+    policy = document(
+        [{"Sid": "a", "Effect": "Allow", "Action": ["s3:GetObject"], "Resource": ["arn:aws:s3:::b/*"]}], 900
+    )
+    if subjects is not None:
+        policy["Statement"][0]["Condition"] = {"StringEquals": {SUBJECT: subjects}}
+    name = "apostille-minio-prod"
+    access = MinIOAccess({"MINIO_IDENTITY_OPENID_ROLE_POLICY": name}, {name: policy})
+    return lambda: minio_documents(access)
 
 
 def _documents(role: dict[str, Any] | None = None, config: dict[str, Any] | None = None) -> Findings:
@@ -109,5 +123,10 @@ CASES: Cases = {
     "MIN202": (f"{_MINIO}.mode", _minio(mode="Role"), _minio(mode="Claim")),
     "MIN203": ("spec.audience", _minio({"audience": "it's"}), _minio({"audience": "its"})),
     "MIN204": (_MINIO, _minio(), lambda: judge_trust(trust(), (), CONTEXT)),
+    "MIN301": (
+        "policies.json:apostille-minio-prod.Statement[0].Condition",
+        _minio_role(None),
+        _minio_role(["reader"]),
+    ),
     "MIN205": ("spec.allow[0].serviceAccounts[0]", _minio_allow("a" * 170), _minio_allow("a" * 169)),
 }

@@ -6,23 +6,15 @@ from collections.abc import Iterator
 
 from apostille.model.finding import Finding
 from apostille.parties.party import Party
-from apostille.parties.registry import PARTIES
+from apostille.parties.registry import owner
 from apostille.rules.catalogue import AUD_FOREIGN
 
 
 def audience(value: str, path: str, party: Party) -> Iterator[Finding]:
     """X-AUD-FOREIGN: the audience is known as that of another party than the declared one."""
-    lower = value.lower()
-    host = lower.removeprefix("https://").partition("/")[0].partition(":")[0]
-    for other in PARTIES:
-        if other.name == party.name:
-            continue
-        for known in other.audiences:
-            if known[0] == "." and host.endswith(known):
-                yield AUD_FOREIGN.at(
-                    path, f"{value!r} is the address of a customer of {other.vendor}, not of {party.name}"
-                )
-            elif lower == known or (known[-1] == "/" and lower.startswith(known)):
-                yield AUD_FOREIGN.at(
-                    path, f"{value!r} is an audience of {other.vendor}, the relying party is {party.name}"
-                )
+    if (found := owner(value, party.name)) is None:
+        return
+    other, customer = found
+    what = "the address of a customer" if customer else "an audience"
+    whose = f", not of {party.name}" if customer else f", the relying party is {party.name}"
+    yield AUD_FOREIGN.at(path, f"{value!r} is {what} of {other.vendor}{whose}")

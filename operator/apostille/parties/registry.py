@@ -27,6 +27,19 @@ PARTIES: tuple[Party, ...] = (
 BY_NAME = {party.name: party for party in PARTIES}
 
 
+def owner(audience: str, but: str) -> tuple[Party, bool] | None:
+    """Whose audience it is known as, other than of the party ``but``, and whether it is a customer's of theirs."""
+    lower = audience.lower()
+    host = lower.removeprefix("https://").partition("/")[0].partition(":")[0]
+    for party in PARTIES:
+        for known in party.audiences if party.name != but else ():
+            if known[0] == "." and host.endswith(known):
+                return party, True
+            if lower == known or (known[-1] == "/" and lower.startswith(known)):
+                return party, False
+    return None
+
+
 def standing_alone(document: Any) -> Iterator[tuple[Party, Mapping[str, str], str]]:
     """The parties that know a document by itself, with the native documents that it makes and its field in them."""
     for party in PARTIES:

@@ -6,9 +6,17 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from apostille.parties.alibaba.documents import AUD, ISS, PROVIDER_FILE, as_list, providers, role_file, statements
+from apostille.parties.alibaba.documents import (
+    AUD,
+    FIELD,
+    ISS,
+    PROVIDER_FILE,
+    as_list,
+    providers,
+    role_file,
+    statements,
+)
 
-FIELD = "AssumeRolePolicyDocument"
 _NAME = "policy"
 
 

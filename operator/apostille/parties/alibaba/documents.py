@@ -11,10 +11,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from apostille.parties import shape
 from apostille.parties.alibaba.settings import ROLE_ARN
 
 ACTION = "sts:AssumeRole"
 PROVIDER_FILE = "oidc-provider.json"
+FIELD = "AssumeRolePolicyDocument"
 AUD, ISS, SUB = "oidc:aud", "oidc:iss", "oidc:sub"
 
 
@@ -108,17 +110,20 @@ def role_file(name: str) -> str:
     return f"role-{name}.json"
 
 
+_PROVIDER = {"OIDCProviderName": str, "IssuerUrl": str, "ClientIds": str}
+_ROLE = {"RoleName": str, FIELD: (str, {}), "MaxSessionDuration": int}
+
+
 def parse(files: Mapping[str, str]) -> AlibabaAccess:
     """Reads what ``render`` writes, also when somebody edited it. Raises ValueError naming the file.
 
     The account is the one of the provider that the roles trust.
     """
-    try:
-        provider = json.loads(files[PROVIDER_FILE])
-        name, issuer = str(provider["OIDCProviderName"]), str(provider["IssuerUrl"])
-        audience, *others = [client.strip() for client in provider["ClientIds"].split(",")]
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise ValueError(f"{PROVIDER_FILE}: needs OIDCProviderName, IssuerUrl and ClientIds ({error!r})") from None
+    provider = shape.read(files, PROVIDER_FILE, _PROVIDER)
+    if missing := sorted(_PROVIDER.keys() - provider.keys()):
+        raise ValueError(f"{PROVIDER_FILE}: needs {' and '.join(missing)}")
+    name, issuer = provider["OIDCProviderName"], provider["IssuerUrl"]
+    audience, *others = [client.strip() for client in provider["ClientIds"].split(",")]
     documents = {file: _role_document(file, files[file]) for file in sorted(files) if file.startswith("role-")}
     tail = f":oidc-provider/{name}"
     trusted = [arn for _, policy in documents.values() for arn in providers(policy) if arn.endswith(tail)]
@@ -137,16 +142,10 @@ def parse(files: Mapping[str, str]) -> AlibabaAccess:
 
 def _role_document(file: str, text: str) -> tuple[dict[str, Any], dict[str, Any]]:
     """(CreateRole's members, the trust policy in them)."""
-    try:
-        document = json.loads(text)
-        policy = document["AssumeRolePolicyDocument"]
-        policy = json.loads(policy) if isinstance(policy, str) else policy
-        well_formed = isinstance(document["RoleName"], str) and all(isinstance(one, dict) for one in statements(policy))
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise ValueError(f"{file}: not a role with a trust policy ({error!r})") from None
-    if not well_formed:
+    document = shape.read({file: text}, file, _ROLE)
+    if not {"RoleName", FIELD} <= document.keys():
         raise ValueError(f"{file}: not a role with a trust policy")
-    return document, policy
+    return document, shape.policy(document[FIELD], f"{file}:{FIELD}")
 
 
 def as_list(value: Any) -> list[Any]:

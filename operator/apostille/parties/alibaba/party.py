@@ -42,7 +42,7 @@ class Alibaba:
     # Every client of the vendor's exchanges the token file itself.
     deliveries: Sequence[Delivery] = ("SDK",)
     rules = rules.RULES
-    alone_field = alone.FIELD
+    alone_field = documents.FIELD
 
     def default_audience(self, trust: TrustView) -> str | None:
         """What the vendor's own tools ask for."""

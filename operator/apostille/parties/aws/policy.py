@@ -9,11 +9,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from apostille.parties import shape
 from apostille.parties.aws.settings import ROLE_ARN
 
 MAX_POLICY = 2048  # characters of a trust policy, the account's default quota AssumeRolePolicySizeQuota
 ACTION = "sts:AssumeRoleWithWebIdentity"
 PROVIDER_FILE = "oidc-provider.json"
+FIELD = "AssumeRolePolicyDocument"
 _PLAIN = re.compile(r"[A-Za-z0-9_-]+")
 
 
@@ -135,18 +137,27 @@ def role_file(arn: str) -> str:
     return f"role-{readable}.{hashlib.sha256(arn.encode()).hexdigest()[:16]}.json"
 
 
+_PROVIDER = {"Url": str, "ClientIDList": [str], "ThumbprintList": shape.TEXTS}
+_ROLE = {
+    "RoleName": str,
+    "Path": str,
+    FIELD: (str, {}),
+    "MaxSessionDuration": int,
+    "ManagedPolicyArns": shape.TEXTS,
+}
+
+
 def parse(files: Mapping[str, str]) -> AWSAccess:
     """Reads what ``render`` writes, also when somebody edited it. Raises ValueError naming the file.
 
     A role is taken to be in the account of the provider that it trusts: IAM knows no other way.
     """
-    try:
-        provider = json.loads(files[PROVIDER_FILE])
-        issuer, (audience, *others) = provider["Url"], provider["ClientIDList"]
-        thumbprints = tuple(map(str, as_list(provider.get("ThumbprintList", []))))
-        host = issuer.removeprefix("https://")
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise ValueError(f"{PROVIDER_FILE}: needs Url and ClientIDList ({error!r})") from None
+    provider = shape.read(files, PROVIDER_FILE, _PROVIDER)
+    if not provider.get("Url") or not provider.get("ClientIDList"):
+        raise ValueError(f"{PROVIDER_FILE}: needs Url and ClientIDList")
+    issuer, (audience, *others) = provider["Url"], provider["ClientIDList"]
+    thumbprints = tuple(map(str, as_list(provider.get("ThumbprintList", []))))
+    host = issuer.removeprefix("https://")
     documents = {name: _role_document(name, files[name]) for name in sorted(files) if name.startswith("role-")}
     trusted = [arn for _, policy in documents.values() for arn in providers(policy) if _tail(arn) == host]
     _, partition, _, _, account, _ = trusted[0].split(":", 5) if trusted else ("", "aws", "", "", "", "")
@@ -166,16 +177,10 @@ def parse(files: Mapping[str, str]) -> AWSAccess:
 
 def _role_document(file: str, text: str) -> tuple[dict[str, Any], dict[str, Any]]:
     """(CreateRole's members, the trust policy in them)."""
-    try:
-        document = json.loads(text)
-        policy = document["AssumeRolePolicyDocument"]
-        policy = json.loads(policy) if isinstance(policy, str) else policy
-        well_formed = isinstance(document["RoleName"], str) and all(isinstance(s, dict) for s in statements(policy))
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise ValueError(f"{file}: not a role with a trust policy ({error!r})") from None
-    if not well_formed:
+    document = shape.read({file: text}, file, _ROLE)
+    if not {"RoleName", FIELD} <= document.keys():
         raise ValueError(f"{file}: not a role with a trust policy")
-    return document, policy
+    return document, shape.policy(document[FIELD], f"{file}:{FIELD}")
 
 
 def as_list(value: Any) -> list[Any]:

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from apostille.parties import shape
+
 _NAME = re.compile(r"accounts/(?P<account>[0-9a-f-]{36})/servicePrincipals/[0-9]+/federationPolicies/.+")
 _FILE = re.compile(r"policy-(?P<application>[0-9a-f-]{36})\.(?P<policy>[a-z0-9-]+)\.json")
 
@@ -57,6 +59,15 @@ def render(access: DatabricksAccess) -> dict[str, str]:
     }
 
 
+_POLICY = {
+    "name": str,
+    "policy_id": str,
+    "service_principal_id": (int, str),
+    "description": str,
+    "oidc_policy": {"issuer": str, "audiences": shape.TEXTS, "subject": str, "subject_claim": str},
+}
+
+
 def parse(files: Mapping[str, str]) -> DatabricksAccess:
     """Reads what ``render`` writes, also when somebody edited it. Raises ValueError naming the file."""
     policies: dict[tuple[str, str], Mapping[str, Any]] = {}
@@ -65,11 +76,8 @@ def parse(files: Mapping[str, str]) -> DatabricksAccess:
             continue
         if (match := _FILE.fullmatch(name)) is None:
             raise ValueError(f"{name}: a policy's file is policy-APPLICATION.POLICY.json")
-        try:
-            document = json.loads(files[name])
-        except ValueError as error:
-            raise ValueError(f"{name}: not a JSON document ({error!r})") from None
-        if not isinstance(document, dict) or not isinstance(document.get("oidc_policy"), dict):
+        document = shape.read(files, name, _POLICY)
+        if "oidc_policy" not in document:
             raise ValueError(f"{name}: must be an object with oidc_policy")
         policies[match["application"], match["policy"]] = document
     names = [_NAME.fullmatch(str(document.get("name", ""))) for document in policies.values()]

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from apostille.parties import shape
 from apostille.parties.gcp import cel
 
 POOL, PROVIDER, DIRECT = "pool.json", "provider.json", "direct-access.json"
@@ -126,10 +127,21 @@ def render(access: GCPAccess) -> dict[str, str]:
     return files
 
 
+_POOL = {"name": str, "displayName": str, "description": str, "disabled": bool}
+_PROVIDER = {
+    "name": str,
+    "disabled": bool,
+    "attributeCondition": str,
+    "attributeMapping": {"*": str},
+    "oidc": {"issuerUri": str, "allowedAudiences": [str], "jwksJson": str},
+}
+_POLICY = {"bindings": [{"role": str, "members": [str], "condition": {"*": str}}]}
+
+
 def parse(files: Mapping[str, str]) -> GCPAccess:
     """Reads what ``render`` writes, also when somebody edited it. Raises ValueError naming the file."""
     accounts = {
-        name.removeprefix(_FILE).removesuffix(".json").replace(_AT, "@"): _object(files, name)
+        name.removeprefix(_FILE).removesuffix(".json").replace(_AT, "@"): shape.read(files, name, _POLICY)
         for name in sorted(files)
         if name.startswith(_FILE) and name.endswith(".json")
     }
@@ -137,11 +149,11 @@ def parse(files: Mapping[str, str]) -> GCPAccess:
         for binding in _list(found.get("bindings")):
             if not isinstance(binding, Mapping) or not isinstance(binding.get("members"), list):
                 raise ValueError(f"{account_file(email)}: bindings need a role and members")
-    made = _object(files, PROVIDER)
+    made = shape.read(files, PROVIDER, _PROVIDER)
     if not isinstance(made.get("name"), str) or not isinstance(made.get("oidc"), Mapping):
         raise ValueError(f"{PROVIDER}: needs name and oidc")
-    direct = _object(files, DIRECT)["members"] if DIRECT in files else ()
-    return GCPAccess(_object(files, POOL), made, accounts, tuple(direct))
+    direct = shape.read(files, DIRECT, {"members": [str]}).get("members", ()) if DIRECT in files else ()
+    return GCPAccess(shape.read(files, POOL, _POOL), made, accounts, tuple(direct))
 
 
 def uploaded(access: GCPAccess) -> Iterator[tuple[str, str, str]]:
@@ -162,16 +174,6 @@ def members(found: Mapping[str, Any], roles: Iterable[str]) -> list[tuple[str, M
 
 def _list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else []
-
-
-def _object(files: Mapping[str, str], name: str) -> dict[str, Any]:
-    try:
-        document = json.loads(files[name])
-    except (KeyError, ValueError) as error:
-        raise ValueError(f"{name}: not a JSON document ({error!r})") from None
-    if not isinstance(document, dict):
-        raise ValueError(f"{name}: must be an object")
-    return document
 
 
 def _text(document: Mapping[str, Any]) -> str:

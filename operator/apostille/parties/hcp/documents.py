@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from apostille.parties import shape
+
 MAX_STATEMENT = 511  # characters of conditional_access (cloud-trust §9)
 OR = " or "
 _FILE = re.compile(r"provider-(?P<principal>[a-z0-9-]{3,36})\.json")
@@ -58,17 +60,20 @@ def parse(files: Mapping[str, str]) -> HCPAccess:
     providers: dict[str, Mapping[str, Any]] = {}
     for name in sorted(files):
         if (match := _FILE.fullmatch(name)) is not None:
-            providers[match["principal"]] = _document(name, files[name])
+            providers[match["principal"]] = _document(files, name)
     return HCPAccess(providers)
 
 
-def _document(name: str, text: str) -> dict[str, Any]:
-    try:
-        document: dict[str, Any] = json.loads(text)
-    except ValueError as error:
-        raise ValueError(f"{name}: not a JSON document ({error!r})") from None
-    provider = document.get("provider") if isinstance(document, dict) else None
-    if not isinstance(provider, dict) or not isinstance(provider.get("oidc_config"), dict):
+_PROVIDER = {
+    "parent_resource_name": str,
+    "name": str,
+    "provider": {"conditional_access": str, "oidc_config": {"issuer_uri": str, "allowed_audiences": [str]}},
+}
+
+
+def _document(files: Mapping[str, str], name: str) -> dict[str, Any]:
+    document = shape.read(files, name, _PROVIDER)
+    if "oidc_config" not in document.get("provider", {}):
         raise ValueError(f"{name}: must be an object with provider and its oidc_config")
     if not isinstance(document.get("parent_resource_name"), str) or not isinstance(document.get("name"), str):
         raise ValueError(f"{name}: must name the provider and its service principal")

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from apostille.parties import shape
+
 REALM = "realm.json"
 PROVIDER, CLIENT, USER = "identity-provider-", "client-", "user-"
 # The same cluster once more: a provider serves either clients or grants.
@@ -124,27 +126,36 @@ def render(access: KeycloakAccess) -> dict[str, str]:
     }
 
 
+_PROVIDER = {"alias": str, "providerId": str, "enabled": bool, "config": {"*": str}}
+_CLIENT = {
+    "clientId": str,
+    "enabled": bool,
+    "publicClient": bool,
+    "serviceAccountsEnabled": bool,
+    "fullScopeAllowed": bool,
+    "clientAuthenticatorType": str,
+    "attributes": {"*": str},
+}
+_USER = {
+    "username": str,
+    "enabled": bool,
+    "federatedIdentities": [{"identityProvider": str, "userId": str, "userName": str}],
+    "clientRoles": {"*": [str]},
+}
+
+
 def parse(files: Mapping[str, str]) -> KeycloakAccess:
     """Reads what ``render`` writes, also when somebody edited it. Raises ValueError naming the file."""
 
-    def named(prefix: str) -> dict[str, Document]:
+    def named(prefix: str, of: Any) -> dict[str, Document]:
         return {
-            name.removeprefix(prefix).removesuffix(".json"): _object(files, name)
+            name.removeprefix(prefix).removesuffix(".json"): shape.read(files, name, of)
             for name in sorted(files)
             if name.startswith(prefix) and name.endswith(".json")
         }
 
-    return KeycloakAccess(_object(files, REALM), named(PROVIDER), named(CLIENT), named(USER))
-
-
-def _object(files: Mapping[str, str], name: str) -> dict[str, Any]:
-    try:
-        document = json.loads(files[name])
-    except (KeyError, ValueError) as error:
-        raise ValueError(f"{name}: not a JSON document ({error!r})") from None
-    if not isinstance(document, dict):
-        raise ValueError(f"{name}: must be an object")
-    return document
+    realm = shape.read(files, REALM, {"realm": str, "issuer": str})
+    return KeycloakAccess(realm, named(PROVIDER, _PROVIDER), named(CLIENT, _CLIENT), named(USER, _USER))
 
 
 def _text(document: Document) -> str:

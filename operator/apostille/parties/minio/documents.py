@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from apostille.parties import shape
 from apostille.parties.minio.settings import MinIOPolicy
 
 ENVIRONMENT, POLICIES = "openid.env", "policies.json"
@@ -100,12 +101,10 @@ def parse(files: Mapping[str, str]) -> MinIOAccess:
         if not separator or not name.startswith("MINIO_"):
             raise ValueError(f"{ENVIRONMENT}: line {number} is not MINIO_NAME=VALUE")
         environment[name.strip()] = _unquoted(value.strip())
-    try:
-        policies = json.loads(files[POLICIES])
-        for policy in policies.values():
-            policy["Statement"] = [dict(statement) for statement in policy["Statement"]]
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
-        raise ValueError(f"{POLICIES}: not policies by name ({error!r})") from None
+    policies = shape.read(files, POLICIES, {"*": shape.POLICY})
+    for name, policy in policies.items():
+        if not isinstance(policy.get("Statement"), list):
+            raise ValueError(f"{POLICIES}:{name}: needs a list of statements")
     return MinIOAccess(environment, policies)
 
 

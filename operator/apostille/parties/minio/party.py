@@ -116,8 +116,8 @@ class MinIO:
         return documents.parse(files)
 
     def document_findings(self, access: documents.MinIOAccess) -> Iterable[Finding]:
-        """None: it has no rules on documents."""
-        return ()
+        """Rules on documents, whoever wrote them."""
+        return rules.documents(access)
 
     def acceptances(self, access: documents.MinIOAccess) -> Iterator[Acceptance]:
         """What the documents accept."""

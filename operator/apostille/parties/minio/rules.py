@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from apostille.model.finding import Finding, Rule, Severity
+from apostille.parties.minio.documents import POLICIES, SUBJECT, MinIOAccess
 from apostille.parties.minio.settings import MinIOTrust, is_policy_name
 from apostille.parties.party import BindingView, TrustView
 from apostille.rules.catalogue import AUD_COMMON
@@ -55,8 +56,15 @@ SUBJECT_FORM = Rule(
     "Give the service account a shorter name: with its namespace it has at most 232 characters",
     "MinIO stores a policy in a folder of its name, and file systems take no longer names.",
 )  # fmt: skip
+NO_SUB = Rule(
+    "MIN301", "MINIO-NO-SUB", Severity.DENY, "A role's policy does not say whose credentials it is for",
+    "Add Condition.StringEquals on jwt:sub with the exact subjects to every statement that allows",
+    "A role of MinIO judges audience and signature alone: every service account of the cluster gets a credential, and "
+    "nothing but this condition keeps it from using it.",
+    ("status", "lint"),
+)  # fmt: skip
 RULES: tuple[Rule, ...] = (
-    TARGET_FORM, POLICY_BROAD, POLICY_TWICE, ONE_POLICY, AUD_ONLY, AUD_FORM, SECRET, SUBJECT_FORM,
+    TARGET_FORM, POLICY_BROAD, POLICY_TWICE, ONE_POLICY, AUD_ONLY, AUD_FORM, SECRET, SUBJECT_FORM, NO_SUB,
 )  # fmt: skip
 
 _MAX_NAME = 255  # a policy is a folder in the server's storage
@@ -104,6 +112,15 @@ def server(settings: MinIOTrust, path: str) -> Iterator[Finding]:
     yield SECRET.at(path, "the server also takes tokens signed with its client secret, for any subject")
     if settings.mode == "Role":
         yield AUD_ONLY.at(f"{path}.mode", "the subject of a token is not judged at the exchange")
+
+
+def documents(access: MinIOAccess) -> Iterator[Finding]:
+    """MINIO-NO-SUB, in the policies that the role names."""
+    for name in access.setting("ROLE_POLICY").split(","):
+        for i, statement in enumerate(access.policies.get(name.strip(), {}).get("Statement", ())):
+            exact = (statement.get("Condition") or {}).get("StringEquals") or {}
+            if statement.get("Effect") == "Allow" and SUBJECT not in exact:
+                yield NO_SUB.at(f"{POLICIES}:{name.strip()}.Statement[{i}].Condition", "no subject is compared exactly")
 
 
 def one_policy(settings: MinIOTrust, bindings: Sequence[BindingView], path: str) -> Iterator[Finding]:

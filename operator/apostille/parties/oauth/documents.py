@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from apostille.model.identity import Issuer
+from apostille.parties import shape
 from apostille.parties.oauth.settings import OAuthIdentity, OAuthTrust
 from apostille.parties.party import TrustView
 
@@ -76,17 +77,43 @@ def render(access: OAuthAccess) -> dict[str, str]:
     return {name: json.dumps(access.files[name], indent=2, ensure_ascii=True) + "\n" for name in sorted(access.files)}
 
 
+_SERVICE = {
+    "profile": str,
+    "issuer": str,
+    "audience": str,
+    "targets": {"*": {"subjects": [str], "scopes": [str], "clientID": str}},
+}
+# Members of providers, rules, clients and trust relationships; none means different things in two of them.
+_DOCUMENT = {
+    "name": str,
+    "issuer": str,
+    "issuer_url": str,
+    "audience": str,
+    "enabled": bool,
+    "max_jwt_lifetime_seconds": int,
+    "match": {
+        "audience": str,
+        "subject": str,
+        "subject_prefix": str,
+        "condition": str,
+        "claims": {"*": shape.ANYTHING},
+        "namespace": str,
+        "service_account": str,
+    },
+    "attribute_matchers": {"*": shape.ANYTHING},
+    "expected_audience": str,
+    "client_id": str,
+    "grant_types": [str],
+    "subject": str,
+    "allow_any_subject": bool,
+}
+
+
 def parse(files: Mapping[str, str]) -> OAuthAccess:
     """Reads what ``render`` writes, also when somebody edited it. Raises ValueError naming the file."""
     read: dict[str, Document] = {}
     for name in sorted({SERVICE, *(one for one in files if one.endswith(".json") and not one.endswith(".tf.json"))}):
-        try:
-            document = json.loads(files[name])
-        except (KeyError, ValueError) as error:
-            raise ValueError(f"{name}: not a JSON document ({error!r})") from None
-        if not isinstance(document, dict):
-            raise ValueError(f"{name}: must be an object")
-        read[name] = document
+        read[name] = shape.read(files, name, _SERVICE if name == SERVICE else _DOCUMENT)
     return OAuthAccess(read)
 
 

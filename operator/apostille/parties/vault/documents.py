@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from apostille.parties import shape
+
 CONFIG = "config.json"
 UID = "/kubernetes.io/serviceaccount/uid"
 
@@ -92,24 +94,37 @@ def render(access: VaultAccess) -> dict[str, str]:
     }
 
 
+_DURATION: Any = (int, float, str)
+_CONFIG = {
+    "bound_issuer": str,
+    "default_role": str,
+    "oidc_discovery_url": str,
+    "jwt_supported_algs": shape.TEXTS,
+}
+_ROLE = {
+    "role_type": str,
+    "user_claim": str,
+    "user_claim_json_pointer": (bool, str),
+    "bound_subject": str,
+    "bound_audiences": shape.TEXTS,
+    "bound_claims": {"*": (str, bool, int, float, [(str, bool, int, float)])},
+    "bound_claims_type": str,
+    "token_policies": shape.TEXTS,
+    "token_max_ttl": _DURATION,
+    "token_period": _DURATION,
+    "clock_skew_leeway": _DURATION,
+    "expiration_leeway": _DURATION,
+}
+
+
 def parse(files: Mapping[str, str]) -> VaultAccess:
     """Reads what ``render`` writes, also when somebody edited it. Raises ValueError naming the file."""
     roles = {
-        name.removeprefix("role-").removesuffix(".json"): _object(files, name)
+        name.removeprefix("role-").removesuffix(".json"): shape.read(files, name, _ROLE)
         for name in sorted(files)
         if name.startswith("role-") and name.endswith(".json")
     }
-    return VaultAccess(_object(files, CONFIG), roles)
-
-
-def _object(files: Mapping[str, str], name: str) -> dict[str, Any]:
-    try:
-        document = json.loads(files[name])
-    except (KeyError, ValueError) as error:
-        raise ValueError(f"{name}: not a JSON document ({error!r})") from None
-    if not isinstance(document, dict):
-        raise ValueError(f"{name}: must be an object")
-    return document
+    return VaultAccess(shape.read(files, CONFIG, _CONFIG), roles)
 
 
 def _text(document: Mapping[str, Any]) -> str:
