@@ -500,3 +500,15 @@ def test_two_plans_of_one_name_are_told_apart() -> None:
     assert one["metadata"]["annotations"] != other["metadata"]["annotations"]
     brought = apply(one, inject(one, [OTHER_ROLE], SETTINGS))
     assert brought == other
+
+
+def test_what_arrives_under_our_names_in_another_order_is_put_in_order() -> None:
+    forged = [{"name": name, "image": "theirs"} for name in (names.EXCHANGE_CONTAINER, names.INIT_CONTAINER, "own")]
+    pod = {"metadata": {"name": "x"}, "spec": {"initContainers": forged, "containers": [{"name": "app", "image": "a"}]}}
+
+    injected = apply(pod, inject(pod, [BARE, ONCE], SETTINGS))
+
+    assert_exactly_ours(injected, [BARE, ONCE])
+    assert [one["name"] for one in injected["spec"]["initContainers"]] == [
+        names.INIT_CONTAINER, names.EXCHANGE_CONTAINER, "own",
+    ]  # fmt: skip

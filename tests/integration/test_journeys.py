@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from apostille.model.names import DOCS
 from apostille_testbed import binaries
 from integration.cluster import Cluster, Json, Team, role
 from integration.kubectl_output import explained, tables
@@ -181,7 +182,7 @@ def test_a_trust_that_does_not_work_says_why_in_an_event(team: Team) -> None:
         return [line.split("\t") for line in found.splitlines()]
 
     until(lambda: bool(events()), "the event", 0.1)
-    assert events() == [["Warning", "TrustNotFound", message]]
+    assert events() == [["Warning", "TrustNotFound", f"{message} [{DOCS}/reasons/TrustNotFound]"]]
 
 
 @pytest.mark.parametrize("kind", ["federationtrust", "workloadbinding"])

@@ -184,6 +184,8 @@ def _exchange(work: _Work, spec: Mapping[str, Any]) -> None:
     for i in found:
         if (name := have[i]["name"]) in want:
             kept.setdefault(name, i)
+    if kept.get(names.INIT_CONTAINER, -1) > kept.get(names.EXCHANGE_CONTAINER, len(have)):
+        del kept[names.EXCHANGE_CONTAINER]  # made again, behind the one that runs once
     for i in found:
         name = have[i]["name"]
         stays = kept.get(name) == i
