@@ -1,15 +1,22 @@
-"""One catalogue, told three times: policies in the API server, webhook and the functions that lint calls agree.
+"""One catalogue, told three times: policies in the API server, webhook, and lint as it is typed agree.
 
-Objects are generated, judged by a real API server in dry runs, and by the functions. `make soak` judges 10,000.
+Objects are generated, judged by a real API server in dry runs, by the functions, and by one run of `apostille lint`
+over a folder that holds all of them. `make soak` judges 10,000 of each kind.
 """
 
 from __future__ import annotations
 
+import contextlib
+import copy
+import io
+import json
 import os
 import random
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,6 +25,7 @@ from admission.test_declared import ApiServer, declared
 from admission.test_handlers import NotWaiting
 from apostille.admission.early import Early
 from apostille.admission.validate import Validate
+from apostille.cli.main import main
 from apostille.core.desired import desired
 from apostille.core.guard import Guard
 from apostille.core.judge import Context, judge_binding, judge_trust
@@ -29,7 +37,7 @@ from apostille.model.identity import Issuer, ServiceAccount
 from apostille.parties.registry import catalogue
 from builders import NOW, allow, raw_binding, raw_trust, role
 from integration.cluster import Cluster
-from integration.plain_client import PlainClient, connected, pod
+from integration.plain_client import Answer, PlainClient, connected, pod
 from integration.policy_scene import OWN, SETTINGS, PolicyScene, policy_scene
 
 pytestmark = pytest.mark.integration
@@ -39,6 +47,7 @@ ACCOUNTS = ("reader", "stranger", "default")
 FREE = "https://nobody.example"
 ISSUER = Issuer("https://oidc.example.com/cluster-a")
 WHERE_POLICY = {rule.id for rule in catalogue() if "policy" in rule.enforced_in}
+WHERE_LINT = {rule.id for rule in catalogue() if "lint" in rule.enforced_in}
 WHERE_WEBHOOK = {rule.id for rule in catalogue() if "webhook" in rule.enforced_in}
 
 
@@ -96,7 +105,10 @@ class World:
         if chance.random() < 0.3:
             volumes.append({"name": "work", "emptyDir": {}})
         account = chance.choice([*ACCOUNTS, "reader", None])
-        return pod(chance.choice(self.spaces), "generated", account, **({"volumes": volumes} if volumes else {}))
+        made = pod(chance.choice(self.spaces), "generated", account, **({"volumes": volumes} if volumes else {}))
+        if account and chance.random() < 0.2:  # the same by its deprecated name
+            made["spec"]["serviceAccount"] = made["spec"].pop("serviceAccountName")
+        return made
 
     def request(self, chance: random.Random) -> tuple[ServiceAccount, Json]:
         account = ServiceAccount(chance.choice(self.spaces), chance.choice([*ACCOUNTS, "reader"]))
@@ -131,6 +143,33 @@ def agree(said: set[str], by_core: set[str], about: object) -> None:
     assert said <= by_core, (said, by_core, about)
 
 
+def linted(folder: Path, declared: Sequence[Json], objects: Sequence[Json], issuer: str) -> list[set[str]]:
+    """What one run of `apostille lint` says of each object, in a file of its own beside what is declared.
+
+    Of rules that are judged over several objects at once nothing: here each of these is a world of its own.
+    """
+    for i, raw in enumerate(declared):
+        (folder / f"declared-{i}.yaml").write_text(json.dumps(raw))
+    for i, raw in enumerate(objects):
+        (folder / f"{i}.yaml").write_text(json.dumps(raw))
+    out = io.StringIO()
+    with contextlib.redirect_stdout(out), pytest.raises(SystemExit) as ended:
+        main(["lint", str(folder), "-o", "json", "--fail-on", "never", "--issuer", issuer])
+    made = json.loads(out.getvalue())
+    assert (ended.value.code, made["problems"]) == (0, [])
+    assert made["objects"] == len(declared) + len(objects)
+    found: list[set[str]] = [set() for _ in objects]
+    for one in made["findings"]:
+        name = Path(one["file"]).stem
+        if name.isdecimal() and one["rule"] not in OVER_SEVERAL:
+            found[int(name)].add(one["rule"])
+    return found
+
+
+# Two trusts with one audience, two bindings for one variable.
+OVER_SEVERAL = {"APO106", "APO402"}
+
+
 def test_token_requests(api: PlainClient, world: World) -> None:
     chance, seen = random.Random(1), set()  # noqa: S311
     for _ in range(NUMBER):
@@ -154,18 +193,27 @@ async def _early(early: Early, raw: Json) -> set[str]:
     return {rule for warning in answer["response"].get("warnings", ()) for rule in told(warning)}
 
 
-async def test_pods(api: PlainClient, world: World) -> None:
+async def test_pods(api: PlainClient, world: World, tmp_path: Path) -> None:
     chance, seen, early = random.Random(2), set(), world.early()  # noqa: S311
+    judged: list[tuple[Json, set[str]]] = []
     for _ in range(NUMBER):
         raw = world.pod(chance)
         answer = api.create(raw, dry_run=True)
         assert answer.code in (201, 403), answer.message
-        by_core = {finding.rule.id for finding in world.guard.pod(raw["metadata"]["namespace"], raw["spec"])}
+        # As the API server hands it to whoever judges: the deprecated name filled in.
+        as_read = copy.deepcopy(raw)
+        if name := as_read["spec"].pop("serviceAccount", None):
+            as_read["spec"]["serviceAccountName"] = name
+        by_core = {finding.rule.id for finding in world.guard.pod(raw["metadata"]["namespace"], as_read["spec"])}
         agree(told(answer.message), by_core, raw)
         seen |= by_core
-        by_webhook = await _early(early, raw)
+        by_webhook = await _early(early, as_read)
         assert by_webhook & WHERE_POLICY == by_core, raw
         assert by_webhook <= WHERE_WEBHOOK
+        judged.append((raw, by_core))
+    by_lint = linted(tmp_path, [*world.trusts, *world.bindings], [raw for raw, _ in judged], ISSUER.url)
+    for (raw, by_core), said in zip(judged, by_lint, strict=True):
+        assert said & WHERE_POLICY == by_core & WHERE_LINT == by_core, raw
     assert seen == {"APO104", "APO501", "APO503"}
 
 
@@ -211,20 +259,37 @@ def generated_binding(chance: random.Random, number: int) -> Json:
     )  # fmt: skip
 
 
-def test_nothing_that_the_core_refuses_passes_the_webhook(cluster: Cluster) -> None:
+def created(kubeconfig: str | Path, objects: Sequence[Json], connections: int = 4) -> list[Answer]:
+    """The answers to dry runs, over several connections at once."""
+
+    def create(share: Sequence[Json]) -> list[Answer]:
+        with connected(kubeconfig) as api:
+            return [api.create(raw, dry_run=True) for raw in share]
+
+    answers: list[Any] = [None] * len(objects)
+    with ThreadPoolExecutor(connections) as pool:
+        for i, share in enumerate(pool.map(create, [objects[i::connections] for i in range(connections)])):
+            answers[i::connections] = share
+    return answers
+
+
+def test_nothing_that_the_core_refuses_passes_the_webhook(cluster: Cluster, tmp_path: Path) -> None:
     """The real one, through the API server: schema and CEL may refuse more, the core nothing that they let pass."""
     chance = random.Random(3)  # noqa: S311
     plane = cluster.installation.control_plane
     context = Context(Issuer(plane.issuer), "apostille-system")
     refused_by_core, passed = set(), 0
-    for number in range(NUMBER // 3):
-        raw = generated_trust(chance, number)
-        answer = cluster.api.create(raw, dry_run=True)
+    trusts = [generated_trust(chance, number) for number in range(NUMBER)]
+    by_lint = linted(tmp_path, (), trusts, plane.issuer)
+    for raw, answer, said in zip(trusts, created(plane.kubeconfig, trusts), by_lint, strict=True):
         try:
             found = judge_trust(decode.federation_trust(raw), (), context)
         except decode.InvalidObject:
             assert not answer.ok, raw
+            assert said == {"LNT201"}, raw
             continue
+        assert said == {finding.rule.id for finding in found} - OVER_SEVERAL, raw
+        assert said <= WHERE_LINT
         refused = {finding.rule.id for finding in refusals(found)}
         refused_by_core |= refused
         if answer.ok:
@@ -240,20 +305,22 @@ def test_nothing_that_the_core_refuses_passes_the_webhook(cluster: Cluster) -> N
     assert {"APO102", "APO105", "APO202", "APO203", "APO303", "AWS102"} <= refused_by_core
 
 
-async def test_webhook_and_core_agree_on_bindings() -> None:
+async def test_webhook_and_core_agree_on_bindings(tmp_path: Path) -> None:
     """In process: the handler that answers, with an API server that holds one trust."""
     chance, seen, passed = random.Random(4), set(), 0  # noqa: S311
     by = raw_trust(allow=[allow("payments", ["reader", "writer", "default"])], ceilings={"assertionSeconds": 7200})
     server = _Accounts(by)
     handler = Validate(declared(server, by), NotWaiting())  # type: ignore[arg-type]
-    for number in range(NUMBER):
-        raw = generated_binding(chance, number)
+    bindings = [generated_binding(chance, number) for number in range(NUMBER)]
+    by_lint = linted(tmp_path, [by], bindings, ISSUER.url)
+    for raw, said in zip(bindings, by_lint, strict=True):
         request = {"uid": "1", "object": raw, "kind": {"kind": raw["kind"]}}
         response = (await handler(request, time.monotonic() + 5))["response"]
         context = handler._declared.context
         found = judge_binding(decode.workload_binding(raw), decode.federation_trust(by), context)
         refused = {finding.rule.id for finding in refusals(found)}
         seen |= {finding.rule.id for finding in found}
+        assert said == {finding.rule.id for finding in found} & WHERE_LINT, raw
         assert response["allowed"] is not bool(refused), raw
         if refused:
             assert told(response["status"]["message"]) <= refused
