@@ -27,7 +27,7 @@ _NATIVE = (".json", *NOT_YAML)
 # One document alone in which nothing is accepted, such as any config.json, says too little to be taken for a party's.
 _LEAST = 2
 # What reading somebody else's JSON by a party's form may end in.
-_NOT_THIS_ONE = (ValueError, TypeError, KeyError, AttributeError, IndexError)
+_NOT_THIS_ONE = (ValueError, TypeError, KeyError, AttributeError, IndexError, RecursionError)
 
 Where = Callable[[str, str], tuple[str, Place]]
 

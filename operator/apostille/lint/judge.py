@@ -17,7 +17,7 @@ from apostille.lint.nodes import Node
 from apostille.lint.objects import WORKLOADS, Object, objects
 from apostille.lint.report import NOWHERE, Report, Result
 from apostille.lint.rules import INVALID, RULES, TWICE
-from apostille.lint.text import Document, Problem, documents
+from apostille.lint.text import Document, Problem, documents, too_large
 from apostille.lint.text import decode as decode_text
 from apostille.model import names
 from apostille.model.finding import Finding, refusals
@@ -83,10 +83,14 @@ def lint(files: Iterable[tuple[str, bytes] | Problem], options: Options, notes: 
             problems.append(text)
             continue
         texts[name] = text
-        if foreign.is_native(name):
-            natives[name] = text
         if not name.endswith(foreign.NOT_YAML):
             _read(name, text, found, problems, roots)
+        elif (problem := too_large(name, text)) is not None:
+            problems.append(problem)
+            continue
+        # What was found unreadable with its lines is not read once more without them.
+        if foreign.is_native(name) and (name in roots or name.endswith(foreign.NOT_YAML)):
+            natives[name] = text
     found += [Object(LIVE, _synthetic(raw), live=True) for raw in options.live]
     world = _World()
     for one in found:

@@ -77,6 +77,6 @@ def _parsed(name: str, text: str) -> Any:
     if name.endswith(".json"):
         try:
             return json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             return text
     return text

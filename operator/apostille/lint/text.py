@@ -77,15 +77,18 @@ def documents(file: str, text: str) -> Iterator[Document | Problem]:
         yield from _part(file, text[start:end], line)
 
 
+def too_large(file: str, text: str, first: int = 1) -> Problem | None:
+    """Whether a document, that begins in this line, is larger than any can be."""
+    if len(text) <= MAX_DOCUMENT:
+        return None
+    size = f"{len(text) / (1 << 20):.1f} MiB"
+    message = f"a document of {size}, and no object in Kubernetes has over {MAX_DOCUMENT >> 20} MiB; split it"
+    return Problem(file, first, 1, message)
+
+
 def _part(file: str, text: str, first: int) -> Iterator[Document | Problem]:
-    if len(text) > MAX_DOCUMENT:
-        size = f"{len(text) / (1 << 20):.1f} MiB"
-        yield Problem(
-            file,
-            first,
-            1,
-            f"a document of {size}, and no object in Kubernetes has over {MAX_DOCUMENT >> 20} MiB; split it",
-        )
+    if (problem := too_large(file, text, first)) is not None:
+        yield problem
         return
     try:
         for root in _Builder(text, first).roots():
