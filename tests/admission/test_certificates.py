@@ -28,11 +28,11 @@ class Served:
     port: int
     serving: Serving
 
-    async def shown(self) -> bytes:
-        """The certificate of a new handshake, as the client sees it."""
+    async def shown(self, name: str | None = None) -> bytes:
+        """The certificate of a new handshake, as a client sees it that asks for this name, or for none."""
         context = ssl.create_default_context()
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-        _, writer = await asyncio.open_connection("127.0.0.1", self.port, ssl=context)
+        _, writer = await asyncio.open_connection("127.0.0.1", self.port, ssl=context, server_hostname=name or "")
         connection: ssl.SSLObject = writer.get_extra_info("ssl_object")
         shown = connection.getpeercert(binary_form=True)
         writer.close()
@@ -41,9 +41,9 @@ class Served:
         assert shown is not None
         return shown
 
-    async def until(self, issued: trustme.LeafCert) -> None:
+    async def until(self, issued: trustme.LeafCert, name: str | None = None) -> None:
         for _ in range(3000):
-            if await self.shown() == _der(issued):
+            if await self.shown(name) == _der(issued):
                 return
             await asyncio.sleep(0.01)
         raise AssertionError("the new certificate is not served")
@@ -103,6 +103,18 @@ async def test_a_new_file_is_served_to_new_handshakes(authority: trustme.CA, fil
         await served.until(second)
 
         assert before != await served.shown()
+
+
+@pytest.mark.parametrize("name", ["own.example", None])
+async def test_one_with_another_kind_of_key_takes_the_place_of_the_first(
+    authority: trustme.CA, files: Files, name: str | None
+) -> None:
+    """Also where the client sends no name: OpenSSL keeps one certificate for each kind of key, and would choose."""
+    async with serving(files) as served:
+        for kind in (trustme.KeyType.RSA, trustme.KeyType.ECDSA, trustme.KeyType.RSA):
+            issued = authority.issue_cert("own.example", key_type=kind)
+            write(files, issued)
+            await served.until(issued, name)
 
 
 async def test_a_pair_that_does_not_fit_is_not_taken_and_the_next_one_is(authority: trustme.CA, files: Files) -> None:

@@ -157,6 +157,7 @@ class Proxy:
             started(f"https://127.0.0.1:{runner.addresses[0][1]}")
             await stop.wait()
             await runner.cleanup()
+        await asyncio.sleep(0.25)  # transports with TLS close in turns of the loop
 
     async def _pass_on(self, server: str, session: aiohttp.ClientSession, request: web.Request) -> web.StreamResponse:
         self.seen.append((request.method, request.path_qs))

@@ -242,7 +242,7 @@ def test_the_container_has_no_assertion_and_writes_no_credential(node: Node) -> 
     ready(node, "looks", NAMESPACE)
 
     assert "No such file" in inside(node, "looks", "ls", "/var/run/secrets/apostille.dev")
-    assert "Read-only file system" in inside(node, "looks", "touch", "/var/run/apostille.dev/x")
+    assert "Read-only file system" in inside(node, "looks", "touch", f"{TOKEN_FILE}.x")
 
 
 def test_a_token_is_renewed_in_the_running_pod(world: SelfHosted, node: Node) -> None:

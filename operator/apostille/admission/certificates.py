@@ -30,10 +30,15 @@ FIRST_SECONDS = 5.0
 
 
 class Serving:
-    """The TLS settings of the server. New handshakes get what was taken last; connections that are open stay."""
+    """The TLS settings of the server. New handshakes get what was taken last; connections that are open stay.
+
+    ``context`` itself has no certificate. One that gets a second of another kind of key has both, and OpenSSL chooses.
+    """
 
     def __init__(self) -> None:
         self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self.context.sni_callback = self._present
+        self._current = self.context
         self.leaf = ""
         """By `fingerprint`; empty until there is one."""
 
@@ -42,8 +47,7 @@ class Serving:
         pem = "".join(certificates(leaf)) + key
         try:
             ends = x509.load_pem_x509_certificate(leaf.encode()).not_valid_after_utc
-            _load(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), pem)  # what does not fit must not spoil what is served
-            _load(self.context, pem)
+            self._current = _with(pem)
         except (ssl.SSLError, ValueError) as error:
             raise ValueError(f"not a certificate with its key: {error}") from None
         self.leaf = fingerprint(leaf)
@@ -54,7 +58,10 @@ class Serving:
         """Serves one that nobody trusts, so that probes get an answer until there is one."""
         from apostille.admission.placeholder import placeholder
 
-        _load(self.context, placeholder(datetime.now(UTC), timedelta(days=1)))
+        self._current = _with(placeholder(datetime.now(UTC), timedelta(days=1)))
+
+    def _present(self, connection: ssl.SSLObject, name: str | None, context: ssl.SSLContext) -> None:
+        connection.context = self._current  # also where no name was sent, as kubelets do
 
 
 class Source(Protocol):
@@ -151,10 +158,13 @@ class Secret(Source):
             )
 
 
-def _load(context: ssl.SSLContext, pem: str) -> None:
+def _with(pem: str) -> ssl.SSLContext:
+    """Raises ssl.SSLError."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     # OpenSSL only reads files; this one is in memory and has no name. A key never lies on a disk.
     descriptor = os.memfd_create("certificate", os.MFD_CLOEXEC)
     with os.fdopen(descriptor, "wb") as file:
         file.write(pem.encode())
         file.flush()
         context.load_cert_chain(f"/proc/self/fd/{descriptor}", password="")  # else a key that has one would ask for it
+    return context
