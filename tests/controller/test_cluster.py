@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from api_double import ApiDouble
-from apostille.controller.cluster import BLUR_SECONDS, RESYNC_SECONDS, UNREACHABLE_RETRY, AnchorGone, ClusterReconciler
+from apostille.controller.cluster import RESYNC_SECONDS, UNREACHABLE_RETRY, AnchorGone, ClusterReconciler
 from apostille.controller.generated import Generated
 from apostille.controller.state import State
 from apostille.core import grants, selection
@@ -34,15 +34,12 @@ class Prober:
     """Answers as a test says; remembers what it is to expect."""
 
     def __init__(self) -> None:
-        self.reached, self.asked, self.blurred = True, 0, False
+        self.reached, self.asked = True, 0
         self.expected: list[Any] = []
 
     async def reachable(self) -> bool:
         self.asked += 1
         return self.reached
-
-    def blurs(self, policies: Any, want: Any, configurations: Any) -> bool:
-        return self.blurred
 
     def expect(self, policies: Any, want: Any, configurations: Any, kinds: Any, no_room: str = "") -> None:
         self.no_room = no_room
@@ -251,18 +248,6 @@ async def test_another_anchor_owns_everything_anew() -> None:
 
 
 @in_no_time
-async def test_what_could_not_be_told_from_what_was_before_waits() -> None:
-    async with scene() as one:
-        one.declare(trust(), binding())
-        one.prober.blurred = True
-        assert await one.cluster.reconcile() == BLUR_SECONDS
-        assert one.writes() == []
-        one.prober.blurred = False
-        await one.cluster.reconcile()
-        assert one.bound() == {"a/app"}
-
-
-@in_no_time
 async def test_a_refused_write_is_raised_and_the_next_look_goes_on() -> None:
     async with scene() as one:
         one.declare(trust(), binding())
@@ -275,7 +260,7 @@ async def test_a_refused_write_is_raised_and_the_next_look_goes_on() -> None:
         with pytest.raises(ApiError):
             await one.cluster.reconcile()
         assert HOOK not in one.api.objects  # what comes later in the order has not been done
-        assert len(one.prober.expected) == 1  # what is under way must not be said to be as it was
+        assert one.prober.expected == []
         one.api.fail = lambda verb, path: None
         await one.cluster.reconcile()
         assert one.bound() == {"a/app"}

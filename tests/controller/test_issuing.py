@@ -18,10 +18,9 @@ HOST = "apostille-admission.apostille-system.svc"
 
 def handshake(material: Material, host: str, bundle: str) -> None:
     """In memory. Raises ssl.SSLError."""
-    from apostille.admission.certificates import _load
+    from apostille.admission.certificates import _with
 
-    server, client = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.create_default_context(cadata=bundle)
-    _load(server, material.leaf + material.key)
+    server, client = _with(material.leaf + material.key), ssl.create_default_context(cadata=bundle)
     to_client, to_server = ssl.MemoryBIO(), ssl.MemoryBIO()
     ends = [
         client.wrap_bio(to_client, to_server, server_hostname=host),

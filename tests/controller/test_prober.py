@@ -58,10 +58,6 @@ class Scene:
         self.prober.expect(policies, want, hooks, KINDS)
         return policies, [*hooks, KINDS]
 
-    def blurs(self, want: Desired) -> bool:
-        policies = grants.policies(want.protections, want.grants, SETTINGS)
-        return self.prober.blurs(policies, want, selection.selection(want.bound, want.allowed, SETTINGS))
-
     @property
     def granted(self) -> set[str]:
         return {grant.account.name for grant in self.state.in_force.policies.grants}
@@ -107,75 +103,20 @@ async def test_one_policy_of_several_proves_nothing() -> None:
 
 
 @in_no_time
-async def test_what_is_to_go_counts_no_more_and_may_refuse_as_long_as_it_answers() -> None:
+async def test_what_is_to_go_is_in_force_as_long_as_it_answers() -> None:
     scene = Scene()
     scene.policies, scene.hooks = scene.written(wanted("one"))
     await asyncio.sleep(1)
-    scene.written(Desired())
-    assert (scene.granted, scene.selected) == (set(), set())
+    nothing = Desired()
+    scene.written(nothing)
     await asyncio.sleep(1)
-    assert scene.state.in_force.policies.protections == wanted("one").protections
+    assert scene.granted == {"one"}
 
-    scene.policies = scene.hooks = ()
-    await asyncio.sleep(1)
-
-    assert scene.state.in_force.policies == Desired()
-
-
-@in_no_time
-async def test_what_is_taken_and_given_back_counts_only_once_the_taking_has_been_seen() -> None:
-    """A binding that is deleted and applied again at once: the grant of the one before is no grant of the new one."""
-    scene = Scene()
-    scene.policies, scene.hooks = scene.written(wanted("one"))
-    await asyncio.sleep(1)
-    taken = scene.written(wanted())
-    await asyncio.sleep(1)
-    assert scene.blurs(wanted("one")), "the old ones answer as the new ones would"
-    assert (scene.granted, scene.selected) == (set(), set())
-
-    scene.policies, scene.hooks = taken
-    await asyncio.sleep(1)
-    assert not scene.blurs(wanted("one"))
-    given = scene.written(wanted("one"))
-    await asyncio.sleep(1)
-    assert (scene.granted, scene.selected) == (set(), set())
-
-    scene.policies, scene.hooks = given
+    scene.policies = ()
     await asyncio.sleep(1)
 
-    assert (scene.granted, scene.selected) == ({"one"}, {"one"})
-
-
-@in_no_time
-async def test_what_is_given_back_among_others_counts_with_them() -> None:
-    """Nothing is put off: together they are told from what was before."""
-    scene = Scene()
-    scene.policies, scene.hooks = scene.written(wanted("one", "stays"))
-    await asyncio.sleep(1)
-    scene.written(wanted("stays"))
-    assert not scene.blurs(wanted("one", "stays", "new"))
-    given = scene.written(wanted("one", "stays", "new"))
-    await asyncio.sleep(1)
-    assert (scene.granted, scene.selected) == ({"stays"}, {"stays"})
-
-    scene.policies, scene.hooks = given
-    await asyncio.sleep(1)
-
-    assert scene.granted == scene.selected == {"one", "stays", "new"}
-
-
-@in_no_time
-async def test_what_takes_away_is_never_put_off_and_nothing_for_long() -> None:
-    scene = Scene()
-    scene.policies, scene.hooks = scene.written(wanted("one"))
-    await asyncio.sleep(1)
-    scene.written(wanted("one", "two"))
-    assert not scene.blurs(wanted("one"))
-
-    scene.written(wanted())
-    assert scene.blurs(wanted("one"))
-    await asyncio.sleep(HASTE_SECONDS + 1)
-    assert not scene.blurs(wanted("one"))
+    assert scene.granted == set()
+    assert scene.selected == set()
 
 
 @in_no_time

@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 C = TypeVar("C")
 
 MANAGER = "apostille/cluster"
-RESYNC_SECONDS, UNREACHABLE_RETRY, BLUR_SECONDS = 60.0, 2.0, 0.1
+RESYNC_SECONDS, UNREACHABLE_RETRY = 60.0, 2.0
 MUTATING, VALIDATING = "MutatingWebhookConfiguration", "ValidatingWebhookConfiguration"
 CONFIG_MAP = "ConfigMap"
 POLICY, POLICY_BINDING = "ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"
@@ -87,10 +87,6 @@ class ClusterReconciler:
         documents = self._made(want, bound, owner, bundle)
         write, remove_others = self._generated.write, self._generated.remove_others
         if bundle:
-            if self._prober.blurs(documents.policies, want, documents.configurations):
-                return BLUR_SECONDS
-            # Ahead of the writing: what it takes away must not be said to be in force while it is under way.
-            self._prober.expect(documents.policies, want, documents.configurations, documents.kinds, no_room)
             await write(documents.kinds, MANAGER)
         if written or self._state.records:
             # Ahead of the first policy that says so.
@@ -111,6 +107,7 @@ class ClusterReconciler:
         for document in documents.early:
             await write(document, MANAGER)
         await remove_others(VALIDATING, {_name(document) for document in (documents.kinds, *documents.early)})
+        self._prober.expect(documents.policies, want, documents.configurations, documents.kinds, no_room)
         due = RESYNC_SECONDS if bound == want.bound else UNREACHABLE_RETRY
         change = self._state.view().next_change
         return due if change is None else min(due, max(0.0, change.timestamp() - time.time()) + 0.05)

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import replace
 from typing import Any, TypeVar
 
 from apostille.controller.state import State
@@ -32,8 +31,7 @@ MAX_REMEMBERED = 64
 class Prober:
     """Keeps ``State.in_force``. What was written last is waited for, but what came before it is recognised too:
 
-    while declarations come faster than the API server takes them over, statuses go on with what it has. What is to go
-    by anything that it may still take over counts no more, also where it comes back by something later.
+    while declarations come faster than the API server takes them over, statuses go on with what it has.
     ``changed(before, after)`` is called for every change.
     """
 
@@ -44,11 +42,7 @@ class Prober:
         self._path = CONFIG_MAPS.path(namespace=own_namespace)
         # By the warnings that show them, oldest first.
         self._policies: dict[frozenset[str], Desired] = {}
-        self._selections: dict[frozenset[str], Desired] = {}
         self._shards: dict[str, dict[str, Desired]] = {}
-        # What was heard last, and by what.
-        self._of_policies: tuple[frozenset[str], Desired] = (frozenset(), Desired())
-        self._selection: frozenset[str] = frozenset()
         self._seen: dict[str, Desired] = {}
         self._kinds: set[str] = set()
         self._granted: frozenset[str] = frozenset()
@@ -69,7 +63,7 @@ class Prober:
         kinds: Document,
         no_room: str = "",
     ) -> None:
-        """These are being written; ``want`` is what the policies say, ``no_room`` why that is not all."""
+        """These have been written; ``want`` is what the policies say, ``no_room`` why that is not all."""
         self._no_room = no_room
         granted = grants.expected_warnings(policies)
         _note(self._policies, granted, want)
@@ -83,34 +77,17 @@ class Prober:
             (shown,) = selection.expected_warnings([document])
             shard = self._shards.setdefault(name, {})
             if next(reversed(shard), None) != shown:
-                _note(shard, shown, _selected([document]))
-        _note(self._selections, frozenset(selection.expected_warnings(configurations)), _selected(configurations))
+                bound, allowed = selection.selected(document)
+                _note(shard, shown, Desired(bound=bound, allowed=allowed))
         self._kinds = selection.expected_warnings([kinds])
         expected = granted | selection.expected_warnings(configurations) | self._kinds
         if (granted, expected) != (self._granted, self._expected):
             self._granted, self._expected, self._since = granted, expected, _now()
             self._wake.set()
-        self._take(self._known(self._state.in_force.reachable))
-
-    def blurs(self, policies: Sequence[Document], want: Desired, configurations: Sequence[Document]) -> bool:
-        """Whether to wait for a moment before these are written: they give back what was taken a moment ago.
-
-        As long as the taking is not seen, nobody could tell those that were before it from those that come after.
-        """
-        selected = _selected(configurations)
-        return _now() - self._since < HASTE_SECONDS and (
-            _again(self._policies, grants.expected_warnings(policies), lambda last: bool(want.grants - last.grants))
-            or _again(
-                self._selections,
-                frozenset(selection.expected_warnings(configurations)),
-                lambda last: bool(selected.bound - last.bound or selected.allowed - last.allowed),
-            )
-        )
 
     def forget(self) -> None:
         """Nothing that was written counts any more."""
-        self._policies, self._selections, self._shards, self._seen = {}, {}, {}, {}
-        self._of_policies, self._selection = (frozenset(), Desired()), frozenset()
+        self._policies, self._shards, self._seen = {}, {}, {}
         self._kinds, self._granted, self._expected = set(), frozenset(), frozenset()
         self._take(InForce())
 
@@ -164,36 +141,24 @@ class Prober:
         }
 
     def _observe(self, heard: set[str]) -> None:
-        own = {*self._kinds, *(shown for shard in self._shards.values() for shown in shard)}
+        before = self._state.in_force
         # All of them and no others: what is to go may still refuse.
-        if (policies := _latest(self._policies, {grants.warnings_of_policies(heard)})) is not None:
-            self._of_policies = policies
-        every = frozenset().union(*self._selections)
-        if (selections := _latest(self._selections, {every & heard})) is not None:
-            self._selection, _ = selections
+        policies = _latest(self._policies, {grants.warnings_of_policies(heard)})
         for name, shard in self._shards.items():
             if (found := _latest(shard, heard)) is not None:
-                _, self._seen[name] = found
-        self._take(self._known(bool(heard & own)))
-
-    def _known(self, reachable: bool) -> InForce:
-        shown, policies = self._of_policies
-        granted = policies.grants.intersection(*(one.grants for one in _others(self._policies, shown)))
-        selections = _others(self._selections, self._selection)
-        bound = frozenset().union(*(seen.bound for seen in self._seen.values()))
-        allowed = frozenset().union(*(seen.allowed for seen in self._seen.values()))
+                self._seen[name] = found
         selected = Desired(
-            bound=bound.intersection(*(one.bound for one in selections)),
-            allowed=allowed.intersection(*(one.allowed | one.bound for one in selections)),
+            bound=frozenset().union(*(seen.bound for seen in self._seen.values())),
+            allowed=frozenset().union(*(seen.allowed for seen in self._seen.values())),
         )
-        before = self._state.in_force
-        if granted != policies.grants:
-            policies = replace(policies, grants=granted)
-        return InForce(
-            selection=before.selection if selected == before.selection else selected,
-            policies=before.policies if policies == before.policies else policies,
-            reachable=reachable,
-            no_room=self._no_room,
+        own = {*self._kinds, *(shown for shard in self._shards.values() for shown in shard)}
+        self._take(
+            InForce(
+                selection=before.selection if selected == before.selection else selected,
+                policies=before.policies if policies is None else policies,
+                reachable=bool(heard & own),
+                no_room=self._no_room,
+            )
         )
 
     def _take(self, after: InForce) -> None:
@@ -211,26 +176,7 @@ def _note(history: dict[Shown, Desired], shown: Shown, content: Desired) -> None
         del history[next(iter(history))]
 
 
-def _others(history: Mapping[Shown, Desired], heard: Shown) -> list[Desired]:
-    """What may come yet: what is older than what was heard is forgotten."""
-    return [content for shown, content in history.items() if shown != heard]
-
-
-def _again(history: dict[Shown, Desired], shown: Shown, gives: Callable[[Desired], bool]) -> bool:
-    """Whether something older than the last comes again, and gives more than the last."""
-    last = next(reversed(history.items()), None)
-    return last is not None and shown != last[0] and shown in history and gives(last[1])
-
-
-def _selected(configurations: Sequence[Document]) -> Desired:
-    pairs = [selection.selected(document) for document in configurations]
-    return Desired(
-        bound=frozenset().union(*(bound for bound, _ in pairs)),
-        allowed=frozenset().union(*(allowed for _, allowed in pairs)),
-    )
-
-
-def _latest(history: dict[Shown, Desired], heard: Collection[Shown]) -> tuple[Shown, Desired] | None:
+def _latest(history: dict[Shown, Desired], heard: Collection[Shown]) -> Desired | None:
     """The newest that was heard; what is older will not be heard again and is forgotten."""
     found = next((shown for shown in reversed(history) if shown in heard), None)
     if found is None:
@@ -239,7 +185,7 @@ def _latest(history: dict[Shown, Desired], heard: Collection[Shown]) -> tuple[Sh
         if shown == found:
             break
         del history[shown]
-    return found, history[found]
+    return history[found]
 
 
 def _now() -> float:
