@@ -8,14 +8,12 @@ from typing import Any
 
 from apostille.parties.alibaba.documents import (
     AUD,
-    FIELD,
     ISS,
     PROVIDER_FILE,
-    as_list,
     providers,
     role_file,
-    statements,
 )
+from apostille.parties.policy_grammar import FIELD, as_list, statements
 
 _NAME = "policy"
 

@@ -13,10 +13,10 @@ from typing import Any
 
 from apostille.parties import shape
 from apostille.parties.alibaba.settings import ROLE_ARN
+from apostille.parties.policy_grammar import FIELD, as_list, exact_subjects, statements
 
 ACTION = "sts:AssumeRole"
 PROVIDER_FILE = "oidc-provider.json"
-FIELD = "AssumeRolePolicyDocument"
 AUD, ISS, SUB = "oidc:aud", "oidc:iss", "oidc:sub"
 
 
@@ -98,7 +98,7 @@ def render(access: AlibabaAccess) -> dict[str, str]:
         files[role_file(role.name)] = _text(
             {
                 "RoleName": role.name,
-                "AssumeRolePolicyDocument": policy_text(access, role),
+                FIELD: policy_text(access, role),
                 "MaxSessionDuration": role.max_session_seconds,
             }
         )
@@ -135,7 +135,7 @@ def parse(files: Mapping[str, str]) -> AlibabaAccess:
         if ROLE_ARN.fullmatch(f"acs:ram::{account}:role/{document['RoleName']}") is None:
             raise ValueError(f"{file}: {document['RoleName']!r} is not the name of a role")
         session = document.get("MaxSessionDuration", 3600)
-        roles.append(Role(document["RoleName"], _exact_subjects(policy), session, policy))
+        roles.append(Role(document["RoleName"], exact_subjects(policy, SUB), session, policy))
     roles.sort(key=lambda role: role.name)
     return AlibabaAccess(account, name, issuer, audience, tuple(roles), tuple(others))
 
@@ -148,16 +148,6 @@ def _role_document(file: str, text: str) -> tuple[dict[str, Any], dict[str, Any]
     return document, shape.policy(document[FIELD], f"{file}:{FIELD}")
 
 
-def as_list(value: Any) -> list[Any]:
-    """RAM's grammar takes one element wherever it takes a list of them."""
-    return list(value) if isinstance(value, list | tuple) else [value]
-
-
-def statements(policy: Mapping[str, Any]) -> list[Any]:
-    """The statements of a policy, in order."""
-    return as_list(policy.get("Statement", []))
-
-
 def federated(statement: Mapping[str, Any]) -> list[str]:
     """Whom a statement trusts by federation."""
     principal = statement.get("Principal")
@@ -168,18 +158,6 @@ def providers(policy: Mapping[str, Any]) -> list[str]:
     """ARNs of the OIDC providers that a trust policy names."""
     named = [arn for statement in statements(policy) for arn in federated(statement)]
     return [arn for arn in named if arn.startswith("acs:ram::") and ":oidc-provider/" in arn]
-
-
-def _exact_subjects(policy: Mapping[str, Any]) -> tuple[str, ...]:
-    conditions = [one.get("Condition") for one in statements(policy) if one.get("Effect") == "Allow"]
-    exact = [one.get("StringEquals") for one in conditions if isinstance(one, Mapping)]
-    return tuple(
-        subject
-        for keys in exact
-        if isinstance(keys, Mapping)
-        for subject in as_list(keys.get(SUB, []))
-        if isinstance(subject, str)
-    )
 
 
 def _text(document: Mapping[str, Any]) -> str:

@@ -5,7 +5,6 @@ Of a token RAM offers issuer, audience and subject as condition keys ("Create a 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -15,13 +14,12 @@ from apostille.parties.alibaba.documents import (
     ISS,
     SUB,
     AlibabaAccess,
-    as_list,
     federated,
     role_file,
-    statements,
     trust_policy,
 )
 from apostille.parties.party import Acceptance, Claims, Verdict
+from apostille.parties.policy_grammar import as_list, glob, statements
 
 _CLAIMS = {ISS: "iss", AUD: "aud", SUB: "sub"}
 
@@ -70,12 +68,6 @@ def _acts(statement: Mapping[str, Any]) -> bool:
 
 def _names(statement: Mapping[str, Any], provider_arn: str) -> bool:
     return statement.get("Principal") == "*" or bool({provider_arn, "*"} & set(federated(statement)))
-
-
-def glob(pattern: str, value: str) -> bool:
-    """``*`` stands for any text, ``?`` for one character."""
-    expression = "".join(".*" if c == "*" else "." if c == "?" else re.escape(c) for c in pattern)
-    return re.fullmatch(expression, value, re.DOTALL) is not None
 
 
 _COMPARE: dict[str, Callable[[str, str], bool]] = {

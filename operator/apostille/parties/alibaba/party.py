@@ -23,6 +23,7 @@ from apostille.parties.party import (
     TrustView,
     Verdict,
 )
+from apostille.parties.policy_grammar import FIELD
 
 _RENDERED = {"native": documents.render, "cli": commands.render, "terraform": resources.render}
 _MAX_SESSION_NAME = 64  # characters of RoleSessionName (STS AssumeRoleWithOIDC)
@@ -42,7 +43,7 @@ class Alibaba:
     # Every client of the vendor's exchanges the token file itself.
     deliveries: Sequence[Delivery] = ("SDK",)
     rules = rules.RULES
-    alone_field = documents.FIELD
+    alone_field = FIELD
 
     def default_audience(self, trust: TrustView) -> str | None:
         """What the vendor's own tools ask for."""

@@ -13,15 +13,14 @@ from apostille.parties.alibaba.documents import (
     PROVIDER_FILE,
     SUB,
     AlibabaAccess,
-    as_list,
     federated,
     policy_text,
     role_file,
-    statements,
     trust_policy,
 )
 from apostille.parties.alibaba.settings import ACCOUNT, REGIONS, ROLE_ARN
 from apostille.parties.party import BindingView, TrustView
+from apostille.parties.policy_grammar import FIELD, as_list, statements
 from apostille.rules import issuers
 from apostille.rules.catalogue import AUD_COMMON
 
@@ -179,10 +178,10 @@ def documents(access: AlibabaAccess) -> Iterator[Finding]:
     for role in access.roles:
         file = role_file(role.name)
         if (size := len(policy_text(access, role))) > _MAX_POLICY:
-            yield POLICY_SIZE.at(f"{file}:AssumeRolePolicyDocument", f"it has {size} characters")
+            yield POLICY_SIZE.at(f"{file}:{FIELD}", f"it has {size} characters")
         for i, statement in enumerate(statements(trust_policy(access, role))):
             if statement.get("Effect") == "Allow":
-                yield from _statement(access, statement, f"{file}:AssumeRolePolicyDocument.Statement[{i}]")
+                yield from _statement(access, statement, f"{file}:{FIELD}.Statement[{i}]")
 
 
 def _statement(access: AlibabaAccess, statement: Mapping[str, Any], path: str) -> Iterator[Finding]:

@@ -7,9 +7,9 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from apostille.parties.aws.policy import ACTION, PROVIDER_FILE, as_list, providers, statements
+from apostille.parties.aws.policy import ACTION, PROVIDER_FILE, providers
+from apostille.parties.policy_grammar import FIELD, as_list, statements
 
-PREFIX = "AssumeRolePolicyDocument"
 _FILE, _NAME = "role-policy.json", "policy"
 _PARTITION, _ACCOUNT = "aws", "000000000000"
 _KEY = re.compile(r"([A-Za-z0-9.-]+(?:/[^:]*)?):(aud|sub)")
@@ -33,7 +33,7 @@ def documents(document: Any) -> Mapping[str, str] | None:
         known = {**document, "Statement": [*statements(document), nothing]}
     return {
         PROVIDER_FILE: json.dumps({"Url": f"https://{host}", "ClientIDList": audiences or ["sts.amazonaws.com"]}),
-        _FILE: json.dumps({"RoleName": _NAME, "Path": "/", PREFIX: known}),
+        _FILE: json.dumps({"RoleName": _NAME, "Path": "/", FIELD: known}),
     }
 
 

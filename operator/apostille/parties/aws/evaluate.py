@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from apostille.parties.aws.policy import ACTION, AWSAccess, as_list, role_file, statements, trust_policy
+from apostille.parties.aws.policy import ACTION, AWSAccess, role_file, trust_policy
 from apostille.parties.party import Acceptance, Claims, Verdict
+from apostille.parties.policy_grammar import as_list, glob, statements
 
 # Claims of a generic OIDC issuer that IAM offers as condition keys (cloud-trust §3.2).
 _CLAIMS = ("sub", "aud", "amr")
@@ -70,7 +70,7 @@ def _acts(statement: Mapping[str, Any]) -> bool:
 
 
 def _any_action(patterns: Any) -> bool:
-    return any(_glob(str(pattern).lower(), ACTION.lower()) for pattern in as_list(patterns))
+    return any(glob(str(pattern).lower(), ACTION.lower()) for pattern in as_list(patterns))
 
 
 def _names_provider(statement: Mapping[str, Any], provider_arn: str) -> bool:
@@ -86,15 +86,10 @@ def _covers(principal: Any, provider_arn: str) -> bool:
     return provider_arn in federated or "*" in federated
 
 
-def _glob(pattern: str, value: str) -> bool:
-    expression = "".join(".*" if c == "*" else "." if c == "?" else re.escape(c) for c in pattern)
-    return re.fullmatch(expression, value, re.DOTALL) is not None
-
-
 _COMPARE: dict[str, Callable[[str, str], bool]] = {
     "StringEquals": lambda pattern, value: pattern == value,
     "StringEqualsIgnoreCase": lambda pattern, value: pattern.lower() == value.lower(),
-    "StringLike": _glob,
+    "StringLike": glob,
 }
 
 

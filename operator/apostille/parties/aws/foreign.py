@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from apostille.model.finding import EnforcedIn, Finding, Rule, Severity
-from apostille.parties.aws.policy import PROVIDER_FILE, AWSAccess, Role, as_list, role_file, statements, trust_policy
+from apostille.parties.aws.policy import PROVIDER_FILE, AWSAccess, Role, role_file, trust_policy
 from apostille.parties.aws.rules import LONG_SESSION, SESSION_LONG
+from apostille.parties.policy_grammar import FIELD, as_list, statements
 
 _LINT: tuple[EnforcedIn, ...] = ("status", "lint")
 
@@ -205,7 +206,7 @@ def _role(access: AWSAccess, role: Role, file: str) -> Iterator[Finding]:
             yield ROLE_ADMIN.at(f"{file}:ManagedPolicyArns[{i}]", f"{policy} is attached")
     for i, statement in enumerate(statements(trust_policy(access, role))):
         if statement.get("Effect") == "Allow":
-            yield from _statement(access, statement, f"{file}:AssumeRolePolicyDocument.Statement[{i}]")
+            yield from _statement(access, statement, f"{file}:{FIELD}.Statement[{i}]")
 
 
 def _statement(access: AWSAccess, statement: Mapping[str, Any], path: str) -> Iterator[Finding]:

@@ -25,6 +25,7 @@ from apostille.parties.party import (
     TrustView,
     Verdict,
 )
+from apostille.parties.policy_grammar import FIELD
 from apostille_exchange.recipe import Output
 
 _RENDERED = {"native": policy.render, "cli": commands.render, "terraform": resources.render}
@@ -44,7 +45,7 @@ class AWS:
     Target = AWSTarget
     deliveries: Sequence[Delivery] = ("SDK", "Sidecar")
     rules = (*rules.RULES, *foreign.RULES)
-    alone_field = bare.PREFIX
+    alone_field = FIELD
 
     def default_audience(self, trust: TrustView) -> str | None:
         """What the vendor's own tools ask for."""

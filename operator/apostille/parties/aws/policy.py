@@ -11,11 +11,11 @@ from typing import Any
 
 from apostille.parties import shape
 from apostille.parties.aws.settings import ROLE_ARN
+from apostille.parties.policy_grammar import FIELD, as_list, exact_subjects, statements
 
 MAX_POLICY = 2048  # characters of a trust policy, the account's default quota AssumeRolePolicySizeQuota
 ACTION = "sts:AssumeRoleWithWebIdentity"
 PROVIDER_FILE = "oidc-provider.json"
-FIELD = "AssumeRolePolicyDocument"
 _PLAIN = re.compile(r"[A-Za-z0-9_-]+")
 
 
@@ -121,7 +121,7 @@ def render(access: AWSAccess) -> dict[str, str]:
             {
                 "RoleName": name,
                 "Path": path,
-                "AssumeRolePolicyDocument": policy_text(access, role),
+                FIELD: policy_text(access, role),
                 "MaxSessionDuration": role.max_session_seconds,
             }
         )
@@ -170,7 +170,7 @@ def parse(files: Mapping[str, str]) -> AWSAccess:
             raise ValueError(f"{file}: {arn} is not a role")
         attached = tuple(map(str, as_list(document.get("ManagedPolicyArns", []))))
         session = document.get("MaxSessionDuration", 3600)
-        roles.append(Role(arn, _exact_subjects(policy, host), session, policy, attached))
+        roles.append(Role(arn, exact_subjects(policy, f"{host}:sub"), session, policy, attached))
     roles.sort(key=lambda role: role.arn)
     return AWSAccess(partition, account, issuer, audience, tuple(roles), tuple(others), thumbprints)
 
@@ -183,16 +183,6 @@ def _role_document(file: str, text: str) -> tuple[dict[str, Any], dict[str, Any]
     return document, shape.policy(document[FIELD], f"{file}:{FIELD}")
 
 
-def as_list(value: Any) -> list[Any]:
-    """IAM's grammar takes one element wherever it takes a list of them."""
-    return list(value) if isinstance(value, list | tuple) else [value]
-
-
-def statements(policy: Mapping[str, Any]) -> list[Any]:
-    """The statements of a policy, in order."""
-    return as_list(policy.get("Statement", []))
-
-
 def providers(policy: Mapping[str, Any]) -> list[str]:
     """ARNs of the OIDC providers that a trust policy names."""
     principals = [statement.get("Principal") for statement in statements(policy)]
@@ -202,18 +192,6 @@ def providers(policy: Mapping[str, Any]) -> list[str]:
 
 def _tail(provider_arn: str) -> str:
     return provider_arn.split(":oidc-provider/", 1)[1]
-
-
-def _exact_subjects(policy: Mapping[str, Any], host: str) -> tuple[str, ...]:
-    conditions = [s.get("Condition") for s in statements(policy) if s.get("Effect") == "Allow"]
-    exact = [c.get("StringEquals") for c in conditions if isinstance(c, Mapping)]
-    return tuple(
-        subject
-        for keys in exact
-        if isinstance(keys, Mapping)
-        for subject in as_list(keys.get(f"{host}:sub", []))
-        if isinstance(subject, str)
-    )
 
 
 def _text(document: Mapping[str, Any]) -> str:
