@@ -24,7 +24,7 @@ from apostille_testbed.progress import Console, Say
 LOCK = Path("/run/lock/apostille-testbed-node")
 """Held by the one node of this machine, whoever runs it."""
 
-_READY_SECONDS = 60.0
+_READY_SECONDS = 180.0
 _SOCKET_BYTES = 107
 _LONGEST_SOCKET = "kubelet/root/device-plugins/kubelet.sock"
 _KUBELET_TRIES = 10
