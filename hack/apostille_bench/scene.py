@@ -7,8 +7,8 @@ import json
 import re
 import ssl
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -44,14 +44,14 @@ class Caller:
         """Ends the connection."""
         self._connection.close()
 
-    def post(self, path: str, body: bytes) -> tuple[float, dict[str, Any]]:
-        """(milliseconds, answer). Raises RuntimeError for anything but success."""
+    def post(self, path: str, body: bytes, refused: Collection[int] = ()) -> tuple[float, dict[str, Any]]:
+        """(milliseconds, answer). Raises RuntimeError for anything but success and the codes in ``refused``."""
         began = time.perf_counter()
         self._connection.request("POST", path, body, {"Content-Type": "application/json"})
         response = self._connection.getresponse()
         text = response.read()
         took = (time.perf_counter() - began) * 1000
-        if response.status >= 300:
+        if response.status >= 300 and response.status not in refused:
             raise RuntimeError(f"POST {path}: {response.status} {text[:300]!r}")
         answer: dict[str, Any] = json.loads(text)
         return took, answer
@@ -63,6 +63,15 @@ class Caller:
         response.read()
         found = response.headers.get_all("Warning") or []
         return [text for header in found for text in re.findall(r'299 \S+ "((?:[^"\\]|\\.)*)"', header)]
+
+
+@contextmanager
+def two_servers(plane: ControlPlane) -> Iterator[tuple[Caller, Caller]]:
+    """The administrator's connections to the API server and to a second one on the same etcd, which is started."""
+    admin = plane.authority.client("bench", "bench", ["system:masters"])
+    urls = plane.url, plane.second_apiserver().url
+    with closing(Caller(urls[0], plane.ca, admin)) as first, closing(Caller(urls[1], plane.ca, admin)) as second:
+        yield first, second
 
 
 def cpu_seconds(pid: int) -> float:

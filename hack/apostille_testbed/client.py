@@ -25,6 +25,7 @@ class Client:
 
     def __init__(self, port: int, ca: Path, pair: tuple[Path, Path] | None = None, address: str = "127.0.0.1") -> None:
         self._address, self._port = address, port
+        self.url = f"https://{address}:{port}"
         self._context = ssl.create_default_context(cafile=str(ca))
         if pair is not None:
             self._context.load_cert_chain(*map(str, pair))

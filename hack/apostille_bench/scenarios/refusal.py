@@ -3,10 +3,14 @@
 The pods of the scenario ``cutoff`` are not here: no node, so that hundreds of deletions can be measured. The baseline
 is the floor of the platform: the same policy, changed by hand. A second API server on the same etcd learns of it by a
 watch of its own.
+
+API servers poll policies every second. Each change comes at a moment of that second that chance chooses: after the last
+refusal, which is when a second begins, all of it would always be waited for.
 """
 
 from __future__ import annotations
 
+import random
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,20 +20,21 @@ from typing import Any
 
 from apostille_bench import floor
 from apostille_bench.runner import Batch, Variant
-from apostille_bench.tokens import granted
+from apostille_bench.scene import Caller, two_servers
+from apostille_bench.tokens import granted_at_once
 from apostille_bench.waiting import until
 from apostille_testbed import ControlPlane, Installation, control_plane
-from apostille_testbed.client import Client
+from apostille_testbed.installation import CONTROLLER
 
 NAMESPACE, AUDIENCE = "refusals", "https://refusals.example"
-ACCOUNTS = 10
+ACCOUNTS, BY_HAND = 20, 3
 _KINDS = "/apis/apostille.dev/v1alpha1"
 _until = partial(until, within=120.0, pause=0.01)
 _ROLE = "arn:aws:iam::123456789012:role/reader"
 
 
 class Refusal:
-    """A batch ends the tokens of ten service accounts, one after the other."""
+    """A batch ends the tokens of twenty service accounts, one after the other."""
 
     name = "refusal"
     question = "how soon after its binding is deleted is a token request refused, by one API server and by a second?"
@@ -37,27 +42,41 @@ class Refusal:
     @contextmanager
     def variants(self, say: Callable[[str], None]) -> Iterator[Sequence[Variant]]:
         """The floor is the baseline."""
-        with control_plane(say=say) as plane, Installation(plane), ThreadPoolExecutor(2) as pool:
-            bench = _Bench(plane, plane.second_apiserver(), pool)
+        with (
+            control_plane(say=say) as plane,
+            Installation(plane) as installation,
+            ThreadPoolExecutor(2) as pool,
+            two_servers(plane) as servers,
+        ):
+            bench = _Bench(plane, servers, pool)
             bench.declare()
+
+            def delete() -> Batch:
+                try:
+                    return bench.delete()
+                except TimeoutError as error:
+                    error.add_note(installation.process(CONTROLLER).tail())
+                    raise
+
             yield (
                 Variant("floor", "a policy, changed by hand", bench.by_hand),
-                Variant("apostille", "kubectl delete wbind", bench.delete),
+                Variant("apostille", "kubectl delete wbind", delete),
             )
 
 
 class _Bench:
-    def __init__(self, plane: ControlPlane, second: Client, pool: ThreadPoolExecutor) -> None:
-        self._first, self._second, self._pool = plane.client, second, pool
+    def __init__(self, plane: ControlPlane, callers: Sequence[Caller], pool: ThreadPoolExecutor) -> None:
+        self._client, self._callers, self._pool = plane.client, callers, pool
+        self._chance = random.Random(0)  # noqa: S311
         plane.create_namespace(NAMESPACE)
 
     def declare(self) -> None:
         """A trust that is enforced, service accounts with a pod each, and the policy of the floor."""
         base = f"/api/v1/namespaces/{NAMESPACE}"
         for account in _accounts():
-            self._first.ensure(f"{base}/serviceaccounts", {"metadata": {"name": account}})
+            self._client.ensure(f"{base}/serviceaccounts", {"metadata": {"name": account}})
             spec = {"serviceAccountName": account, "containers": [{"name": "app", "image": "app"}]}
-            self._first.ensure(f"{base}/pods", {"metadata": {"name": account}, "spec": spec})
+            self._client.ensure(f"{base}/pods", {"metadata": {"name": account}, "spec": spec})
         allow = {"namespace": NAMESPACE, "serviceAccounts": _accounts(), "targets": [_ROLE]}
         self._create(
             f"{_KINDS}/federationtrusts",
@@ -70,14 +89,14 @@ class _Bench:
                 "allow": [allow],
             },
         )
-        floor.declare(self._first)
+        floor.declare(self._client)
 
     def by_hand(self) -> Batch:
         """The policy refuses, and grants again."""
         account, times = _accounts()[0], []
-        for _ in range(ACCOUNTS):
-            times.append(self._timed(account, floor.AUDIENCE, lambda: floor.refuse(self._first, True)))
-            floor.refuse(self._first, False)
+        for _ in range(BY_HAND):
+            times.append(self._timed(account, floor.AUDIENCE, lambda: floor.refuse(self._client, True)))
+            floor.refuse(self._client, False)
             self._granted(account, floor.AUDIENCE)
         return _batch(times)
 
@@ -95,23 +114,24 @@ class _Bench:
             self._granted(account, AUDIENCE)
 
         def forget(account: str) -> object:
-            return self._first.request("DELETE", f"{base}/{account}")
+            return self._client.request("DELETE", f"{base}/{account}")
 
         return _batch([self._timed(account, AUDIENCE, partial(forget, account)) for account in _accounts()])
 
     def _create(self, path: str, kind: str, name: str, spec: dict[str, Any]) -> None:
         body = {"apiVersion": "apostille.dev/v1alpha1", "kind": kind, "metadata": {"name": name}, "spec": spec}
-        self._first.ensure(path, body)
+        self._client.ensure(path, body)
 
     def _timed(self, account: str, audience: str, change: Callable[[], object]) -> tuple[float, float]:
         """Seconds from the moment when the change is sent until each API server refuses."""
+        time.sleep(self._chance.random())
         began = time.monotonic()
-        ends = [self._pool.submit(_refused, one, account, audience) for one in (self._first, self._second)]
+        ends = [self._pool.submit(_refused, one, account, audience) for one in self._callers]
         change()
         return ends[0].result() - began, ends[1].result() - began
 
     def _granted(self, account: str, audience: str) -> None:
-        for one in (self._first, self._second):
+        for one in self._callers:
             _until(lambda one=one: _grants(one, account, audience), f"a grant for {account}")  # type: ignore[misc]
 
 
@@ -124,10 +144,10 @@ def _batch(times: Sequence[tuple[float, float]]) -> Batch:
     return {"refused s": list(first), "refused by the second s": list(second)}
 
 
-def _refused(by: Client, account: str, audience: str) -> float:
+def _refused(by: Caller, account: str, audience: str) -> float:
     _until(lambda: not _grants(by, account, audience), "a refusal")
     return time.monotonic()
 
 
-def _grants(by: Client, account: str, audience: str) -> bool:
-    return granted(by, NAMESPACE, account, account, audience)
+def _grants(by: Caller, account: str, audience: str) -> bool:
+    return granted_at_once(by, NAMESPACE, account, account, audience)
