@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+import shutil
+import subprocess
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,6 +56,15 @@ class World(Generic[Server]):
 def facts(url: str, keys: list[dict[str, Any]]) -> IssuerFacts:
     """An issuer by its key set."""
     return IssuerFacts(url, tuple(key["kid"] for key in keys), (), ("RS256",), json.dumps({"keys": keys}))
+
+
+def run_script(script: str, environment: Mapping[str, str]) -> None:
+    """A rendered script as its reader runs it; fails with what it said."""
+    done = subprocess.run(
+        [shutil.which("sh") or "sh", "-c", script], env={"PATH": os.environ["PATH"], **environment},
+        stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def required(name: str) -> None:
