@@ -12,7 +12,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from apostille_testbed import binaries, instances, servers
+from apostille_testbed import binaries, instances, pinned, servers
 from apostille_testbed.client import APIError
 from apostille_testbed.control_plane import ControlPlane
 from apostille_testbed.node import archive, capabilities, cgroups, kubelet, network, packages
@@ -209,7 +209,7 @@ def prepare(say: Say) -> None:
     if lacking := capabilities.lacking():
         raise NodeUnavailable("this machine cannot run a node:\n" + "\n".join(f"  {reason}" for reason in lacking))
     packages.require(packages.RUN, say)
-    for name in binaries.PROGRAMS:
+    for name in pinned.PROGRAMS:
         binaries.kubernetes(name, say)
 
 
