@@ -46,6 +46,13 @@ class World(Generic[Server]):
         token: str = self.cluster.client.request("POST", path, body)["status"]["token"]
         return token
 
+    def account(self, namespace: str, name: str) -> None:
+        """A service account of the real API server, which another test may have made."""
+        query = f"/api/v1/namespaces?fieldSelector=metadata.name={namespace}"
+        if not self.cluster.client.request("GET", query)["items"]:
+            self.cluster.create_namespace(namespace)
+        self.cluster.kubectl("create", "serviceaccount", name, "-n", namespace, check=False)
+
     @property
     def facts(self) -> IssuerFacts:
         """The cluster as the controller knows it."""

@@ -179,9 +179,7 @@ def test_real_tokens_and_a_real_rotation(keycloak: KW) -> None:
     """What is declared for a real cluster: bound accounts get in, others do not, also after its key has changed."""
     cluster = keycloak.cluster
     for namespace, name in (("payments", "reader"), ("payments", "reader2"), ("orders", "reader")):
-        if cluster.client.request("GET", f"/api/v1/namespaces?fieldSelector=metadata.name={namespace}")["items"] == []:
-            cluster.create_namespace(namespace)
-        cluster.kubectl("create", "serviceaccount", name, "-n", namespace, check=False)  # another test may have
+        keycloak.account(namespace, name)
     made = access(keycloak, CLIENTS, keycloak_binding(), issuer=keycloak.facts)
     ask = as_client(keycloak, CLIENTS)
 

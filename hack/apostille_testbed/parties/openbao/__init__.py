@@ -5,4 +5,4 @@ from apostille_testbed.parties.stands import Stands
 
 __all__ = ["STANDS", "OpenBaoParty"]
 
-STANDS = Stands("Vault", "a real OpenBao", ("hvac",), cluster="")
+STANDS = Stands("Vault", "a real OpenBao", ("hvac",), cluster="rotation")
