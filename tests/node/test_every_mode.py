@@ -111,7 +111,7 @@ def lived(world: Node) -> Lived:
     with suppress(TimeoutError):
         until(lambda: _answered(world, -1, 2), "renewals", within=_WITHIN)
     before = logs.exchanges(logs.read(world, LIVES, LIVES))
-    world.kubectl("delete", "wbind", "--all", f"--namespace={LIVES}", "--timeout=60s")
+    world.kubectl("delete", "wbind", "--all", f"--namespace={LIVES}", "--timeout=120s")
     with suppress(TimeoutError):
         until(lambda: _ended(world), "every program to find its credential gone", within=_WITHIN)
     return Lived(logs.read(world, LIVES, LIVES), before)

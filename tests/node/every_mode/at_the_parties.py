@@ -50,7 +50,7 @@ def apply_rendered(node: Node, parties: Parties, kind: str, besides: Mapping[str
         files.update(everybody.rendered(node, kind.lower()))
         return all(json.dumps(subject)[1:-1] in json.dumps(files) for subject in subjects(kind))
 
-    until(rendered, f"the documents for {kind}")
+    until(rendered, f"the documents for {kind}", within=180.0)
     _APPLY[kind](parties, {**(besides or {}), **files})
 
 
