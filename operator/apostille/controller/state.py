@@ -169,7 +169,7 @@ class State:
             generation, view = self._view
             if generation == self._generation and (view.next_change is None or now < view.next_change):
                 return view
-        view = _view(resolve(self.trusts.values(), self.bindings.values(), self.context, now))
+        view = _view(resolve(self.trusts.values(), self.bindings.values(), self.context, now, self.unreadable.values()))
         self._view = (self._generation, view)
         return view
 
