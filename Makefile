@@ -5,7 +5,7 @@
 # Test workers: tests wait for API servers more than they compute.
 WORKERS ?= auto
 # The long forms mostly wait for deadlines: more of them than cores.
-E2E_WORKERS ?= 3
+E2E_WORKERS ?= 5
 PYTEST := hack/python -m pytest --dist loadgroup
 
 help: ## List the targets
@@ -32,7 +32,7 @@ e2e: ## The long forms: kills, outages, races, a real node, Vault, MinIO, Keyclo
 	@hack/testbed build vault minio
 	-@hack/testbed build hydra keycloak hcp-caller
 	-@hack/testbed build --node
-	@$(PYTEST) -n $(E2E_WORKERS) -m "e2e and not soak"
+	@$(PYTEST) -n $(E2E_WORKERS) --no-loadscope-reorder -m "e2e and not soak"
 
 soak: ## Very long forms, not in CI
 	@hack/testbed build

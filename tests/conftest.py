@@ -17,6 +17,28 @@ from apostille_testbed.parties.hydra.party import HydraParty
 from apostille_testbed.parties.keycloak.party import KeycloakParty
 from apostille_testbed.pods import detect
 
+LONG = (
+    "node",
+    *(f"e2e-test_{name}" for name in ("watches", "processes", "upgrade", "leadership", "one_apply", "repair")),
+    *(f"e2e-test_{name}" for name in ("rotation", "availability", "issuer")),
+    "test_demo",
+    "test_runner",
+    "oauth",
+)
+"""Groups, and files whose tests may run apart, that take minutes: one that began last would be waited for alone."""
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The long ones first, as far as the order is the collection's (`--no-loadscope-reorder`)."""
+    items.sort(key=_rank)
+
+
+def _rank(item: pytest.Item) -> int:
+    mark = item.get_closest_marker("xdist_group")
+    group = mark.args[0] if mark is not None else item.path.stem
+    return LONG.index(group) if group in LONG else len(LONG)
+
 
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Builds what the collected tests need, in sight and before any test's time limit runs."""

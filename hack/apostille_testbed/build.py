@@ -18,9 +18,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from apostille_testbed import processes
-from apostille_testbed.binaries import HELM, KUBERNETES
 from apostille_testbed.cache import Entry
 from apostille_testbed.golang import BuildError, Toolchain, environment, toolchain
+from apostille_testbed.pinned import HELM, KUBERNETES
 from apostille_testbed.progress import Console, Say, Work, clock, span
 
 __all__ = ["BuildError", "Source", "build", "entry"]
@@ -105,7 +105,7 @@ def entry(name: str, go: Toolchain | None = None, of: Source | None = None) -> E
 
 
 def source(name: str) -> Source:
-    """What the program ``name`` of `binaries.PROGRAMS`, or ``helm``, is built from."""
+    """What the program ``name`` of `pinned.PROGRAMS`, or ``helm``, is built from."""
     if name == "helm":
         return _helm()
     major, minor, _ = KUBERNETES.removeprefix("v").split(".")

@@ -16,7 +16,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from apostille_testbed import binaries, chart, instances, processes
+from apostille_testbed import binaries, chart, instances, pinned, processes
 from apostille_testbed.control_plane import ControlPlane, environment, launch
 from apostille_testbed.golang import BuildError
 from apostille_testbed.installation import Installation
@@ -31,7 +31,7 @@ _IN_USE = 3
 _LOG = "up.log"
 
 _DESCRIPTION = f"""\
-A real Kubernetes {binaries.KUBERNETES} control plane on this machine: etcd and kube-apiserver, on request
+A real Kubernetes {pinned.KUBERNETES} control plane on this machine: etcd and kube-apiserver, on request
 kube-controller-manager. No container, no root, nothing outside the cache folder.
 
 With --node also a real node that runs pods: kubelet, kube-proxy, containerd. That needs root, once a few Debian
@@ -83,7 +83,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     build = commands.add_parser("build", help="have the programs ready; builds what is missing (minutes, once)")
-    build.add_argument("programs", nargs="*", metavar="PROGRAM", help=f"default: {' '.join(binaries.CONTROL_PLANE)}")
+    build.add_argument("programs", nargs="*", metavar="PROGRAM", help=f"default: {' '.join(pinned.CONTROL_PLANE)}")
     build.add_argument("--node", action="store_true", help="also what a node needs: programs, packages, images")
     build.set_defaults(command=_build)
 
@@ -127,9 +127,9 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _build(options: argparse.Namespace, say: Console) -> None:
-    known = dict.fromkeys(binaries.PROGRAMS, binaries.kubernetes) | {"helm": lambda _, say: binaries.helm(say)}
+    known = dict.fromkeys(pinned.PROGRAMS, binaries.kubernetes) | {"helm": lambda _, say: binaries.helm(say)}
     known |= dict.fromkeys(programs.NAMES, programs.program)
-    default = (*binaries.PROGRAMS, "helm") if options.node else binaries.CONTROL_PLANE
+    default = (*pinned.PROGRAMS, "helm") if options.node else pinned.CONTROL_PLANE
     if options.node:
         node_lane.prepare(say)
     for name in options.programs or default:
@@ -169,7 +169,7 @@ def _up(options: argparse.Namespace, say: Console) -> None:
     instances.check(options.id)
     if options.node:
         node_lane.prepare(say)
-    for name in binaries.CONTROL_PLANE if options.controller_manager else binaries.CONTROL_PLANE[:1]:
+    for name in pinned.CONTROL_PLANE if options.controller_manager else pinned.CONTROL_PLANE[:1]:
         binaries.kubernetes(name, say)
     for left in instances.sweep():
         say(f"cleared {left}, which a killed run left")

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from apostille_testbed import binaries, instances, pki, processes, servers
+from apostille_testbed import binaries, instances, pinned, pki, processes, servers
 from apostille_testbed.client import APIError, Client
 from apostille_testbed.ports import Port
 from apostille_testbed.progress import Say
@@ -90,7 +90,7 @@ class ControlPlane:
     def describe(self) -> dict[str, Any]:
         """What others may know of it: names and addresses, no secrets."""
         return {
-            "version": binaries.KUBERNETES,
+            "version": pinned.KUBERNETES,
             "url": self.url,
             "issuer": self.issuer,
             "ca": str(self.ca),
@@ -327,7 +327,7 @@ def control_plane(
         ProcessError: a server did not start; the message has the end of its log.
         BuildError: Kubernetes cannot be built.
     """
-    for name in binaries.CONTROL_PLANE if controller_manager else binaries.CONTROL_PLANE[:1]:
+    for name in pinned.CONTROL_PLANE if controller_manager else pinned.CONTROL_PLANE[:1]:
         binaries.kubernetes(name, say)
     return launch(
         instances.claim(id), controller_manager=controller_manager, issuer=issuer, apiserver_args=apiserver_args

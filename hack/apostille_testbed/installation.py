@@ -28,7 +28,7 @@ NAMESPACE = "apostille-system"
 CONTROLLER, ADMISSION = "apostille-controller", "apostille-admission"
 KINDS = ("federationtrusts", "workloadbindings")
 TOKEN_SECONDS = 86400
-READY_SECONDS = 60.0
+READY_SECONDS = 180.0
 
 
 class Installation:

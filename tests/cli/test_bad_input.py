@@ -22,7 +22,7 @@ BAD: dict[str, tuple[bytes, str]] = {
     "malformed": (b"a: [1\nb: 2\n", "not YAML"),
     "not UTF-8": (b"a: 1\nb: \xff\n", "not UTF-8 (byte 0xff)"),
     "a key twice": (b'{"a": 1, "b": {"c": 1, "c": 2}}\n', "the key 'c' stands there twice"),
-    "3 MiB": (b"a: " + b"x" * (3 << 20), "a document of 3.0 MiB"),
+    "3 MiB": (b"apiVersion: v1\na: " + b"x" * (3 << 20), "a document of 3.0 MiB"),
     "deep": (b'{"a": ' * 50_000, "nested deeper than 100 levels"),
     "deep, and closed": (b"[" * 50_000 + b"]" * 50_000, "nest"),
     "aliases of aliases": (
@@ -100,6 +100,59 @@ def test_scripts_and_environments_are_bounded_too(
     code, problems, _ = given("folder", name, BAD[kind][0], capsys, monkeypatch)
     assert code == 2
     assert [(file, BAD[kind][1] in message) for file, _, message in problems] == [(name, True)]
+
+
+OTHERS: dict[str, bytes] = {
+    "tsconfig.json": b'{\n  // with comments\n  "compilerOptions": {"strict": true,},\n}\n',
+    "package-lock.json": json.dumps({"packages": {f"node_modules/p{i}": "x" * 80 for i in range(30_000)}}).encode(),
+    "pnpm-lock.yaml": b"packages:\n" + b"".join(b"  p%d: {integrity: sha512}\n" % i for i in range(90_000)),
+    "latin.json": '{"name": "Zoë"}'.encode("latin-1"),
+    "twice.json": b'{"a": 1, "a": 2}',
+}
+# The same ways to be unreadable, where it may be ours.
+OURS: dict[str, bytes] = {
+    "comment.json": b'{// ours\n"apiVersion": "v1"}',
+    "escaped.json": b'{"\\u0061piVersion": "v1", "a": 1, "a": 2}',
+    "swagger.json": json.dumps({"apiVersion": "x" * (3 << 20)}).encode(),
+    "config.json": b'{"a": 1, "a": 2}',
+    "windows.json": '{"apiVersion": "v1"}'.encode("utf-16"),
+    "windows-le.json": '{"apiVersion": "v1"}'.encode("utf-16-le") + b"\xff",
+    "twice.yaml": b"a: 1\na: 2\n",
+    "folded.yaml": b'"api\\\nVersion": v1\na: ' + b"x" * (3 << 20),
+}
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_what_is_somebody_elses_does_not_fail_a_folder(
+    repository: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """It is told by name; where it is named itself, it is meant."""
+    assert given("folder", name, OTHERS[name], capsys, monkeypatch)[::2] == (1, ["APO103"])
+    (note,) = json.loads(run(capsys, "lint", ".", "-o", "json")[1])["notes"]
+    assert note.startswith(f"not read, and no object of Kubernetes: {name} (")
+    assert run(capsys, "plan", "--diff", "main")[0] == 0
+    for named in (name, f"./{name}"):
+        code, out, _ = run(capsys, "lint", ".", named)
+        assert (code, f"{name}:" in out, "1 could not be read" in out) == (2, True, True)
+        assert run(capsys, "plan", "--diff", "main", ".", named)[0] == 2
+    assert given("stdin", name, OTHERS[name], capsys, monkeypatch)[0] == 2
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_what_may_be_ours_does_until_it_is_left_out(
+    repository: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    code, problems, _ = given("folder", name, OURS[name], capsys, monkeypatch)
+    assert (code, [file for file, *_ in problems]) == (2, [name])
+    assert run(capsys, "lint", ".", "--exclude", name)[0] == 1, "what else is there is judged"
+    assert run(capsys, "plan", "--diff", "main", "--exclude", name)[0] == 0
+
+
+def test_of_many_a_few_are_named(repository: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for number in range(8):
+        Path(f"{number}.json").write_text("{")
+    (note,) = json.loads(run(capsys, "lint", ".", "-o", "json")[1])["notes"]
+    assert (note.count(".json"), "), 3 more; name a file" in note) == (5, True)
 
 
 @pytest.mark.parametrize("deep", ['{"a": ' * 10_000, "[" * 10_000 + "]" * 10_000, "{", ""])

@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 import builders
+from apostille.cli import files
 from apostille.cli.main import main
 from apostille.lint.rules import RULES
 from apostille.parties.registry import catalogue
@@ -119,6 +120,38 @@ def test_test_data_is_read_where_it_is_named(repository: Path, capsys: pytest.Ca
     for named in ("argocd/testdata", "argocd/testdata/wrong.yaml"):
         code, out, _ = run(capsys, "lint", named)
         assert (code, "APO103" in out) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("patterns", "left"),
+    [
+        (["web"], ["a.yaml", "deep/web.yaml", "trusts/x/a.yaml"]),
+        (["web/", "deep"], ["a.yaml", "trusts/x/a.yaml"]),
+        (["./trusts/x"], ["a.yaml", "deep/web.yaml", "deep/web/b.yaml", "web/a.yaml"]),
+        (["a.yaml"], ["deep/web.yaml", "deep/web/b.yaml"]),
+        (["deep/*.yaml"], ["a.yaml", "trusts/x/a.yaml", "web/a.yaml"]),
+        (["deep/web/[bc].yaml", "?.yaml"], ["deep/web.yaml"]),
+        (["eb", "WEB"], ["a.yaml", "deep/web.yaml", "deep/web/b.yaml", "trusts/x/a.yaml", "web/a.yaml"]),
+    ],
+)
+def test_what_is_excluded_is_not_read_where_it_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], patterns: list[str],
+    left: list[str],
+) -> None:  # fmt: skip
+    """Nor in a commit, nor under an absolute name."""
+    monkeypatch.chdir(tmp_path)
+    every = ["a.yaml", "deep/web.yaml", "deep/web/b.yaml", "trusts/x/a.yaml", "web/a.yaml"]
+    for name in every:
+        write(tmp_path / name, {"a": 1})
+    given = [f"--exclude={pattern}" for pattern in patterns]
+    patterns = [pattern.removeprefix("./").rstrip("/") for pattern in patterns]
+    for path in (".", str(tmp_path)):
+        read = [one[0] for one in files.read([path], [], patterns) if isinstance(one, tuple)]
+        assert sorted(str(Path(name).absolute().relative_to(tmp_path)) for name in read) == left
+        assert f"in {len(left)} file" in run(capsys, "lint", path, *given)[1]
+    assert sorted(files.wanted(every, ["."], patterns)) == left
+    assert "in 1 file:" in run(capsys, "lint", "web/a.yaml", *given)[1], "what is named is meant"
+    assert files.wanted(every, ["web/a.yaml"], patterns).count("web/a.yaml") == 1
 
 
 def test_of_sql_only_what_is_rendered_is_read(repository: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -17,7 +17,7 @@ import pytest
 
 from apostille_testbed.cache import cache_folder
 from apostille_testbed.node import lacking
-from demo.test_demo import ROOT, Demo, group, until
+from demo.test_demo import ROOT, Demo, until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.integration, pytest.mark.xdist_group("node"), pytest.mark.timeout(900)]
 
@@ -70,14 +70,6 @@ class RealDemo(Demo):
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         return super().start(*arguments, "--node")
 
-    def started(self) -> subprocess.Popen[str]:
-        running, said = self.start("up"), ""
-        for line in running.stdout or ():
-            said += line
-            if "everything runs" in line:
-                return running
-        pytest.fail(f"it did not start:\n{said}")
-
     def shell(self, script: str) -> str:
         done = subprocess.run(
             ["sh", "-ec", f'eval "$(hack/demo env --node)"\n{script}'],
@@ -112,16 +104,8 @@ def demo() -> Iterator[RealDemo]:
 
 
 def test_the_story_is_told_twice_with_real_output_after_a_killed_run_too(demo: RealDemo) -> None:
-    killed = demo.started()
-    os.killpg(killed.pid, signal.SIGSTOP)  # so that only the guardian dies
-    os.kill(demo.state["owner"]["pid"], signal.SIGKILL)
-    until(lambda: all(group(pid) in (None, killed.pid) for pid in demo.processes()), "the node ends with it")
-    os.killpg(killed.pid, signal.SIGKILL)
-    killed.communicate()
-
     page = demo("up")
 
-    assert "cleared demo-node, which a killed run left" in page
     words, position = " ".join(page.split()), 0
     for pattern in SHOWN:
         match = re.compile(pattern).search(words, position)
@@ -142,11 +126,17 @@ def test_the_story_is_told_twice_with_real_output_after_a_killed_run_too(demo: R
     assert "apostille-exchange" in demo.shell(second)
     assert "apostille" in demo.shell(third)
 
+    os.kill(demo.state["owner"]["pid"], signal.SIGKILL)
+    until(lambda: not demo.processes(), "the node with all its pods ends with its guardian")
+
+    again = demo("up")
+
+    assert "cleared demo-node, which a killed run left" in again
+    assert "stays up for" in again
+
     left = demo("down")
 
     assert 'release "apostille" uninstalled' in left
     assert "Nothing: no webhook and no policy stays that could refuse a pod." in left
     assert left.endswith("demo-node is down, and everything of it is removed\n")
     until(demo.gone, "nothing is left")
-    assert "stays up for" in demo("up", "--minutes=0.02")
-    until(demo.gone, "it stopped by itself")

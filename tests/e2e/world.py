@@ -23,6 +23,7 @@ Json = dict[str, Any]
 CEILING = 120.0
 """Seconds until a poll gives up. Most of what is waited for takes one or two; a lease takes fifteen to end."""
 SECOND = "apostille-controller-2"
+LEASE_LOST = "lease apostille-controller was not renewed"
 GROUP = "/apis/apostille.dev/v1alpha1"
 ADMISSION_GROUP = "/apis/admissionregistration.k8s.io/v1"
 POLICY_PATH, SELECTION_PATH = "/validatingadmissionpolicies/", "/mutatingwebhookconfigurations/"
@@ -87,26 +88,38 @@ class World(Installation):
         self._second_port.close()
 
     @contextlib.contextmanager
-    def kubelet(self) -> Iterator[None]:
-        """Starts again what ends by itself, as a kubelet would."""
+    def kubelet(self) -> Iterator[list[str]]:
+        """Starts again what ends by itself, as a kubelet would; yields the names of what it has started."""
         over = threading.Event()
+        started: list[str] = []
 
         def watch() -> None:
             while not over.wait(0.5):
                 if not self.process(CONTROLLER).running:
                     with contextlib.suppress(OSError, APIError):
                         self.start_controller()
+                        started.append(CONTROLLER)
                 if not self.process(ADMISSION).running:
                     with contextlib.suppress(OSError, APIError):
                         self.start_admission(wait=False)
+                        started.append(ADMISSION)
 
         thread = threading.Thread(target=watch, name="kubelet", daemon=True)
         thread.start()
         try:
-            yield
+            yield started
         finally:
             over.set()
             thread.join(60)
+
+    @contextlib.contextmanager
+    def goes_on(self) -> Iterator[None]:
+        """What is done inside ends no process, but a controller whose lease has ended: on a busy machine an API server
+        may be away for longer than that."""
+        before = self.log(CONTROLLER).count(LEASE_LOST)
+        with self.kubelet() as started:
+            yield
+        assert started == [CONTROLLER] * (self.log(CONTROLLER).count(LEASE_LOST) - before)
 
     # What is asked of the API server.
 

@@ -214,3 +214,18 @@ def test_an_issuer_that_is_spelled_otherwise_is_told(name: str) -> None:
     told = {rule for rule, *_ in found(files, other)}
     # MinIO compares no issuer: it has the URL of the discovery document alone.
     assert ("APO701" in told) is not name.startswith("MinIO")
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_an_audience_by_which_another_party_is_known_is_told(name: str) -> None:
+    """In every party's documents, whoever wrote them; of its own audience nothing is said."""
+    sample = SAMPLES[name]
+    files = rendered(sample)
+    assert [one for one in found(files) if one[0] == "LNT503"] == []
+    audience, vendor = ("sts.amazonaws.com", "Amazon Web Services")
+    if sample.party.name == "AWS":
+        audience, vendor = ("sts.aliyuncs.com", "Alibaba Cloud")
+    told = report(replaced(sample.trust.view.audience, audience)(files)).active
+    assert {one.finding.message for one in told if one.finding.rule.id == "LNT503"} == {
+        f"it accepts {audience!r}, by which {vendor} is known"
+    }

@@ -24,7 +24,7 @@ from apostille.kinds.workload_binding import WorkloadBinding
 from apostille.model.names import DOCS
 from apostille.parties import shell, terraform
 from apostille.parties.party import FORMATS, BindingView, Party, form_of
-from apostille.parties.registry import BY_NAME, PARTIES, catalogue
+from apostille.parties.registry import BY_NAME, PARTIES, catalogue, is_document
 from builders import CONTEXT, ISSUER
 from samples.sample import every
 
@@ -93,6 +93,7 @@ def test_the_bound_get_in_and_two_strangers_do_not(
     assert party.render(read, "native") == files
     assert all(re.fullmatch(r"[-._a-zA-Z0-9]{1,253}", file) for file in files), "keys of a ConfigMap"
     assert {file: form_of(file) for file in files} == dict.fromkeys(files, "native")
+    assert all(re.fullmatch(party.file_names, file) and is_document(file) for file in files)
     assert list(party.render(made, "cli")) == [shell.FILE]
     assert list(party.render(made, "terraform")) == [terraform.FILE]
     assert (form_of(shell.FILE), form_of(terraform.FILE)) == ("cli", "terraform")

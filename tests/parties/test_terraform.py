@@ -11,12 +11,14 @@ from typing import Any
 import pytest
 
 from apostille.parties import terraform
-from apostille.parties.registry import PARTIES
+from apostille.parties.registry import BY_NAME, PARTIES
+from apostille_testbed.terraform_schemas import FOLDER
 from builders import ISSUER
 from samples.sample import every
 from terraform_schema import errors, resources
 
 GOLDEN = Path(__file__).parents[1] / "golden"
+DOCS = Path(__file__).parents[2] / "docs" / "parties"
 FILES = {path.relative_to(GOLDEN).parts[0]: path for path in sorted(GOLDEN.rglob(terraform.FILE))}
 SAMPLES = every()
 
@@ -40,6 +42,21 @@ def test_providers_take_what_is_rendered_of_every_sample(kind: str) -> None:
     views = [one.view(sample.party, uids) for one in bindings]
     made = sample.party.access(sample.trust.view, views, ISSUER)
     assert errors(json.loads(sample.party.render(made, "terraform")[terraform.FILE])) == []
+
+
+@pytest.mark.parametrize("case", FILES)
+def test_the_oldest_version_is_named_and_is_on_the_partys_page(case: str) -> None:
+    """Older ones lack an argument, which Terraform then calls unknown; none is newer than what is known here."""
+    page = (DOCS / f"{BY_NAME[case_party(case)].member}.md").read_text()
+    for one in golden(case)["terraform"]["required_providers"].values():
+        oldest = one["version"].removeprefix(">= ")
+        assert f"{one['source']} {oldest.removesuffix('.0')}" in page
+        known = json.loads((FOLDER / f"{one['source'].partition('/')[2]}.json").read_text()).get("version")
+        assert known is None or numbers(oldest) <= numbers(known)
+
+
+def numbers(version: str) -> list[int]:
+    return [int(part) for part in version.split(".")]
 
 
 def test_every_party_with_a_provider_has_a_golden_configuration() -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from apostille_testbed import binaries, build, golang
+from apostille_testbed import binaries, build, golang, pinned
 from apostille_testbed.cache import Entry, cache_folder
 from apostille_testbed.golang import BuildError, Toolchain
 from apostille_testbed.progress import clock, span
@@ -133,7 +133,7 @@ def test_the_cache_is_where_the_user_says(monkeypatch: pytest.MonkeyPatch, tmp_p
 
 def test_programs_of_another_version_are_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assets = {}
-    for name, version in (("right", binaries.KUBERNETES), ("wrong", "v1.34.0")):
+    for name, version in (("right", pinned.KUBERNETES), ("wrong", "v1.34.0")):
         program = tmp_path / name / "kube-apiserver"
         program.parent.mkdir()
         program.write_text(f"#!/bin/sh\necho Kubernetes {version}\n")
@@ -164,11 +164,11 @@ def test_every_module_has_a_sum_and_the_pinned_version() -> None:
     mod, sums = ((build.MODULE / name).read_text() for name in ("go.mod", "go.sum"))
     staging = set(re.findall(r"^replace (\S+) => \1 v0\.37\.2$", mod, re.MULTILINE))
 
-    assert f"k8s.io/kubernetes {binaries.KUBERNETES} " in mod
-    assert f"k8s.io/kubernetes {binaries.KUBERNETES} h1:" in sums
+    assert f"k8s.io/kubernetes {pinned.KUBERNETES} " in mod
+    assert f"k8s.io/kubernetes {pinned.KUBERNETES} h1:" in sums
     for module in re.findall(r"^\t(k8s\.io/\S+) v0\.0\.0 ", mod, re.MULTILINE):
         assert module in staging
-    assert re.findall(r"^tool k8s.io/kubernetes/cmd/(\S+)$", mod, re.MULTILINE) == list(binaries.PROGRAMS)
+    assert re.findall(r"^tool k8s.io/kubernetes/cmd/(\S+)$", mod, re.MULTILINE) == list(pinned.PROGRAMS)
 
 
 def go_program(folder: Path, version: str) -> None:

@@ -28,11 +28,6 @@ Parties = Mapping[str, Any]
 """Running parties by name."""
 
 
-def url(server: str) -> str:
-    """The address of a server for pods."""
-    return f"https://{_host(server)}"
-
-
 def aliases(parties: Parties) -> list[dict[str, Any]]:
     """``spec.hostAliases`` of a pod."""
     return [{"ip": _ADDRESSES[name], "hostnames": list(running.hosts)} for name, running in parties.items()]

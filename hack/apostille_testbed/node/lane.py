@@ -12,7 +12,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from apostille_testbed import binaries, instances, servers
+from apostille_testbed import binaries, instances, pinned, servers
 from apostille_testbed.client import APIError
 from apostille_testbed.control_plane import ControlPlane
 from apostille_testbed.node import archive, capabilities, cgroups, kubelet, network, packages
@@ -24,7 +24,7 @@ from apostille_testbed.progress import Console, Say
 LOCK = Path("/run/lock/apostille-testbed-node")
 """Held by the one node of this machine, whoever runs it."""
 
-_READY_SECONDS = 60.0
+_READY_SECONDS = 180.0
 _SOCKET_BYTES = 107
 _LONGEST_SOCKET = "kubelet/root/device-plugins/kubelet.sock"
 _KUBELET_TRIES = 10
@@ -209,7 +209,7 @@ def prepare(say: Say) -> None:
     if lacking := capabilities.lacking():
         raise NodeUnavailable("this machine cannot run a node:\n" + "\n".join(f"  {reason}" for reason in lacking))
     packages.require(packages.RUN, say)
-    for name in binaries.PROGRAMS:
+    for name in pinned.PROGRAMS:
         binaries.kubernetes(name, say)
 
 

@@ -26,10 +26,9 @@ from apostille_testbed.parties.aws import callers
 from apostille_testbed.progress import Say
 
 SDKS = "localhost/sdks:1"
-"""Run as a number; `GO` and `NODE` print who they are at STS."""
+"""Run as a number; what ``$AWS_CALLER_GO`` and ``$AWS_CALLER_NODE`` run prints who it is at STS."""
 
-GO = ("/opt/go/caller",)
-NODE = ("/opt/node/node", "/opt/node/caller.mjs")
+_GO, _NODE, _NODE_SCRIPT = "/opt/go/caller", "/opt/node/node", "/opt/node/caller.mjs"
 
 _WANTED = ("boto3", "google-auth", "azure-identity", "hvac", "databricks-sdk", "snowflake-connector-python", "requests")
 _PYTHON = (3, 11)
@@ -39,7 +38,14 @@ _FOLDER = "/opt/python"
 _CONFIG = {
     "Entrypoint": None,
     "Cmd": ["python3"],
-    "Env": ["PATH=/usr/local/bin:/usr/bin:/bin", f"PYTHONPATH={_FOLDER}", "PYTHONDONTWRITEBYTECODE=1", "HOME=/tmp"],
+    "Env": [
+        "PATH=/usr/local/bin:/usr/bin:/bin",
+        f"PYTHONPATH={_FOLDER}",
+        "PYTHONDONTWRITEBYTECODE=1",
+        "HOME=/tmp",
+        f"AWS_CALLER_GO={_GO}",
+        f"AWS_CALLER_NODE={_NODE} {_NODE_SCRIPT}",
+    ],
     "User": "65534:65534",
 }
 
@@ -58,17 +64,17 @@ def sdks(say: Say) -> Path:
         "npm": Path(node[1]).parent.name,
         "base": archive.lowest_layer(base),
         "compiled by": _compiler(),
-        "format": "1",
+        "format": "2",
     }
     entry = Entry("sdks", inputs, lock="sdks")
 
     def build(work: Path) -> None:
         say("image with SDKs: installing Python's and packing (usually 30 s, once)")
-        programs = {GO[0]: Path(go[0]), NODE[0]: Path(node[0])}
+        programs = {_GO: Path(go[0]), _NODE: Path(node[0])}
         with tempfile.TemporaryDirectory(prefix="apostille-sdks-") as folder:
             _install(Path(folder), wanted)
             files = dict(_below(_FOLDER, Path(folder)))
-            files |= dict(_below(str(Path(NODE[1]).parent), Path(node[1]).parent))
+            files |= dict(_below(str(Path(_NODE_SCRIPT).parent), Path(node[1]).parent))
             # Without the sidecar: only what lies below it.
             archive.extend(
                 work / "sdks.tar", base, SDKS, files, layers=1, config=_CONFIG,

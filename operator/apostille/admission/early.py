@@ -7,7 +7,7 @@ from typing import Any
 
 from apostille.admission.declared import Declared
 from apostille.admission.review import answer, as_warning
-from apostille.core.guard import debugged, template
+from apostille.core.guard import template
 from apostille.core.inject import inject
 from apostille.core.pod_plan import pod_plan
 from apostille.core.settings import InjectionSettings
@@ -25,7 +25,8 @@ class Early:
         """The AdmissionReview to send back. Raises ApiError where the bindings are not known."""
         raw, namespace = request.get("object") or {}, str(request.get("namespace", ""))
         if request.get("subResource") == "ephemeralcontainers":
-            return answer(request, warnings=[as_warning(finding) for finding in debugged(raw)])
+            findings = list(self._declared.guard(()).debugged(namespace, raw.get("spec") or {}))
+            return answer(request, warnings=[as_warning(finding) for finding in findings])
         kind = str((request.get("kind") or {}).get("kind"))
         pod, path = template(kind, raw)
         spec = pod.get("spec") or {}

@@ -28,8 +28,8 @@ def merge_base(ref: str) -> str:
         return commit.strip()
 
 
-def read(commit: str, paths: Sequence[str]) -> Iterator[tuple[str, bytes] | Problem]:
-    """The files under ``paths``, named as from the working directory. Raises GitError."""
+def read(commit: str, paths: Sequence[str], exclude: Sequence[str] = ()) -> Iterator[tuple[str, bytes] | Problem]:
+    """The files under ``paths``, named as from the working directory; see `files.read`. Raises GitError."""
     listed = _git("ls-tree", "-r", "-z", "-l", commit, "--", *(path.rstrip("/") or "/" for path in paths))
     blobs: dict[str, str] = {}
     large: list[str] = []
@@ -45,7 +45,7 @@ def read(commit: str, paths: Sequence[str]) -> Iterator[tuple[str, bytes] | Prob
                 blobs[name] = blob
     for name in large:
         yield Problem(name, 0, 0, f"more than {MAX_FILE >> 20} MiB")
-    names = wanted(sorted(blobs), paths)
+    names = wanted(sorted(blobs), paths, exclude)
     contents = _contents([blobs[name] for name in names])
     yield from zip(names, contents, strict=True)
 

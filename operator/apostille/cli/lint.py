@@ -5,6 +5,9 @@ and kustomize build. Trusts and bindings are judged together, also across files;
 what admission would say of their pods; folders of rendered documents by their parties' own rules. Needs no cluster;
 with --cluster trusts that are live there are judged and joined too.
 
+Of what is found in folders, JSON that cannot be read and documents that are too large are told in a note where no
+object of Kubernetes can be in them and no party's document bears that name; where they are named, they are unreadable.
+
 A finding is tolerated by a comment at its line or above it, or by an annotation for the whole object, with a reason and
 a last day: `# apostille-lint: ignore APO107 until 2027-01-15: REASON`, and without the `# apostille-lint: ignore` in
 the annotation `lint.apostille.dev/ignore`.
@@ -51,7 +54,14 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def judging(parser: argparse.ArgumentParser) -> None:
-    """What rules need to know of the cluster that the files are for."""
+    """What is left out, and what rules need to know of the cluster that the files are for."""
+    parser.add_argument(
+        "--exclude",
+        metavar="PATTERN",
+        action="append",
+        default=[],
+        help="files and folders that are not read where they are found: a name, or a path with wildcards (* ? [])",
+    )
     parser.add_argument("--issuer", metavar="URL", help="of the cluster; without it rules about it wait")
     parser.add_argument(
         "--jwks",
@@ -84,7 +94,7 @@ def run(options: argparse.Namespace) -> int:
     """0, 1 or 2: see EPILOG."""
     from datetime import UTC, datetime
 
-    from apostille.cli.files import read
+    from apostille.cli.files import named, read
     from apostille.lint.judge import Options, lint
 
     try:
@@ -92,17 +102,23 @@ def run(options: argparse.Namespace) -> int:
         context = judge_context(options, issuer)
         notes: list[str] = []
         # All of them before the first is judged: a path that is not there is wrong usage.
-        files = list(read(options.paths, notes))
+        files = list(read(options.paths, notes, patterns(options)))
     except (OSError, ValueError) as error:
         print(f"apostille: {error}", file=sys.stderr)
         return 2
-    report = lint(files, Options(context, datetime.now(UTC).date(), options.namespace, live), notes)
+    judged = Options(context, datetime.now(UTC).date(), options.namespace, live, named(options.paths))
+    report = lint(files, judged, notes)
     fails = fails_on(options.fail_on)
     print(_text(report, options.output, fails))
     if options.output not in ("text", "json", "yaml"):
         for note in report.notes:
             print(f"apostille: {note}", file=sys.stderr)
     return 2 if report.problems else int(report.fails(fails))
+
+
+def patterns(options: argparse.Namespace) -> list[str]:
+    """What is left out, as `files.read` takes it."""
+    return [pattern.removeprefix("./").rstrip("/") for pattern in options.exclude]
 
 
 def judge_context(options: argparse.Namespace, live: Issuer | None = None) -> Any:

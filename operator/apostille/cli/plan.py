@@ -11,7 +11,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from apostille.cli import options as common
-from apostille.cli.lint import fails_on, judge_context, judging
+from apostille.cli.lint import fails_on, judge_context, judging, patterns
 
 if TYPE_CHECKING:
     from apostille.lint.change import Change, May, Right
@@ -43,7 +43,7 @@ def run(options: argparse.Namespace) -> int:
     from datetime import UTC, datetime
 
     from apostille.cli import git
-    from apostille.cli.files import read
+    from apostille.cli.files import named, read
     from apostille.lint.change import change, state
     from apostille.lint.judge import Options
     from apostille.lint.report import Report
@@ -51,9 +51,10 @@ def run(options: argparse.Namespace) -> int:
     now = datetime.now(UTC)
     try:
         base = git.merge_base(options.diff)
-        judged = Options(judge_context(options), now.date(), options.namespace)
-        before = state(git.read(base, options.paths), judged, now)
-        after = state(list(read(options.paths, [])), judged, now)
+        judged = Options(judge_context(options), now.date(), options.namespace, named=named(options.paths))
+        exclude = patterns(options)
+        before = state(git.read(base, options.paths, exclude), judged, now)
+        after = state(list(read(options.paths, [], exclude)), judged, now)
     except (OSError, ValueError, git.GitError) as error:
         print(f"apostille: {error}", file=sys.stderr)
         return 2

@@ -253,13 +253,16 @@ def _binding(
     }
 
 
-def _common(protections: Sequence[Protection], grants: Sequence[Grant]) -> list[Document]:
+def _protected(protections: Sequence[Protection]) -> list[Document]:
     spared = [f"{namespace} {p.audience}" for p in protections for namespace in p.spared]
     return [
         {"name": "guarded", "expression": cel_list(p.audience for p in protections)},
         {"name": "spared", "expression": cel_list(spared)},
-        {"name": "grants", "expression": _map(grants)},
     ]
+
+
+def _common(protections: Sequence[Protection], grants: Sequence[Grant]) -> list[Document]:
+    return [*_protected(protections), {"name": "grants", "expression": _map(grants)}]
 
 
 def _scope(low: str, high: str, settings: ClusterSettings) -> list[Document]:
@@ -422,20 +425,21 @@ def _pod_policy(
 def _ephemeral_policy(protections: Sequence[Protection], settings: ClusterSettings) -> Document:
     """A debug container could read the pod's assertion; it has no business with it, whoever declared the volume."""
     sources = "v.projected.sources"
-    guarded = cel_list(sorted(p.audience for p in protections))
+    audience = "s.serviceAccountToken.audience"
     ours = f"{HOLDS_IDENTITY} || m.name in variables.identities"
     return {
         "failurePolicy": "Fail",
         "matchConstraints": _rule("pods/ephemeralcontainers", "UPDATE"),
         "matchConditions": [*_scope("", "", settings)],
         "variables": [
+            *_protected(sorted(protections, key=lambda p: p.audience)),
             {
                 "name": "identities",
                 "expression": f"has(object.spec.volumes) ? object.spec.volumes.filter(v, has(v.projected) && "
-                f"has({sources}) && {sources}.exists(s, has(s.serviceAccountToken) && "
-                f"has(s.serviceAccountToken.audience) && s.serviceAccountToken.audience in {guarded})).map(v, v.name) "
-                ": []",
-            }
+                f"has({sources}) && {sources}.exists(s, has(s.serviceAccountToken) && has({audience}) && "
+                f"{audience} in variables.guarded && !((request.namespace + ' ' + {audience}) in variables.spared)))"
+                ".map(v, v.name) : []",
+            },
         ],
         "validations": [
             _validation(

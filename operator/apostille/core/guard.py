@@ -98,16 +98,24 @@ class Guard:
         if of_template:
             yield from self.pod(namespace, spec, path)
 
-
-def debugged(pod: Mapping[str, Any]) -> Iterator[Finding]:
-    """Findings on a pod's ephemeral containers: one that mounts the identity of the workload."""
-    for i, container in enumerate((pod.get("spec") or {}).get("ephemeralContainers") or ()):
-        for j, mount in enumerate(container.get("volumeMounts") or ()):
-            name = str(mount.get("name"))
-            if names.holds_identity(name):
-                yield catalogue.TOKEN_MOUNTED.at(
-                    f"spec.ephemeralContainers[{i}].volumeMounts[{j}]", f"{container.get('name')} mounts {name}"
-                )
+    def debugged(self, namespace: str, spec: Mapping[str, Any]) -> Iterator[Finding]:
+        """Findings on a pod's ephemeral containers: one that mounts an identity, Apostille's or a hand-declared one."""
+        containers = spec.get("ephemeralContainers") or ()
+        if namespace in self.excluded or not containers:
+            return
+        identities = {
+            volume.get("name")
+            for volume in spec.get("volumes") or ()
+            for source in (volume.get("projected") or {}).get("sources") or ()
+            if self._guards(namespace, (source.get("serviceAccountToken") or {}).get("audience"))
+        }
+        for i, container in enumerate(containers):
+            for j, mount in enumerate(container.get("volumeMounts") or ()):
+                name = str(mount.get("name"))
+                if names.holds_identity(name) or name in identities:
+                    yield catalogue.TOKEN_MOUNTED.at(
+                        f"spec.ephemeralContainers[{i}].volumeMounts[{j}]", f"{container.get('name')} mounts {name}"
+                    )
 
 
 def template(kind: str, raw: Mapping[str, Any]) -> tuple[Mapping[str, Any], str]:

@@ -5,6 +5,7 @@ They are found together: the documents of one trust in one folder, or in one Con
 
 from __future__ import annotations
 
+import itertools
 import posixpath
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
@@ -14,12 +15,12 @@ from apostille.lint import published, strangers
 from apostille.lint.nodes import Node, Place, locate
 from apostille.lint.objects import Object
 from apostille.lint.report import Result
-from apostille.lint.rules import NOT_ASKED
+from apostille.lint.rules import NOT_ASKED, OF_ANOTHER
 from apostille.model.finding import Finding
 from apostille.model.identity import Issuer
 from apostille.model.names import ACCESS_PREFIX
 from apostille.parties.party import Party, form_of
-from apostille.parties.registry import PARTIES, judged_alone, standing_alone
+from apostille.parties.registry import PARTIES, judged_alone, owner, standing_alone
 
 # Native documents that are JSON are read as YAML too, for their lines.
 NOT_YAML = (".env", ".sql")
@@ -110,9 +111,10 @@ def _alone(path: str, root: Node, issuer: Issuer | None) -> Iterator[Result]:
 
 def _findings(party: Party, access: Any, documents: Mapping[str, str], issuer: Issuer | None) -> list[Finding]:
     """By the party's rules, and by asking about strangers; that it could not is told where nothing else is."""
+    told = (party.document_findings(access), published.in_documents(party, access, issuer), _of_another(party, access))
     found = [
         one
-        for one in (*party.document_findings(access), *published.in_documents(party, access, issuer))
+        for one in itertools.chain.from_iterable(told)
         # Of a document that is not here, such as a policy that another one names, nothing is known.
         if one.path.partition(":")[0] in documents
     ]
@@ -122,6 +124,12 @@ def _findings(party: Party, access: Any, documents: Mapping[str, str], issuer: I
         *found,
         *(one for one in asked if one.rule is not NOT_ASKED or one.path.removesuffix(":") not in spoken),
     ]
+
+
+def _of_another(party: Party, access: Any) -> Iterator[Finding]:
+    for file, audience in dict.fromkeys((one.file, one.audience) for one in party.acceptances(access)):
+        if (found := owner(audience, party.name)) is not None:
+            yield OF_ANOTHER.at(f"{file}:", f"it accepts {audience!r}, by which {found[0].vendor} is known")
 
 
 def _result(finding: Finding, documents: Mapping[str, str], where: Where, about: str) -> Result:

@@ -12,7 +12,7 @@ from apostille.core.tightening import tightening
 from apostille.kinds import decode
 from apostille.kinds.federation_trust import FederationTrust
 from apostille.kinds.workload_binding import WorkloadBinding
-from apostille.lint import foreign, rendered, suppressions, workloads
+from apostille.lint import elsewhere, foreign, rendered, suppressions, workloads
 from apostille.lint.nodes import Node
 from apostille.lint.objects import WORKLOADS, Object, objects
 from apostille.lint.report import NOWHERE, Report, Result
@@ -35,12 +35,16 @@ _NO_RECEIVER = (catalogue.AUD_EMPTY, catalogue.AUD_APISERVER, catalogue.AUD_WILD
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """``namespace`` is that of objects which name none; empty leaves it open. ``live`` are objects of a cluster."""
+    """``namespace`` is that of objects which name none; empty leaves it open. ``live`` are objects of a cluster.
+
+    Of files that are not ``named``, but were found, what cannot be read may be somebody else's.
+    """
 
     context: Context
     today: date
     namespace: str = ""
     live: Sequence[Mapping[str, object]] = ()
+    named: frozenset[str] = frozenset()
 
 
 @dataclass(slots=True)
@@ -70,6 +74,7 @@ def lint(files: Iterable[tuple[str, bytes] | Problem], options: Options, notes: 
     """``files`` are names with contents, or why one could not be had. Never raises for what they hold."""
     texts: dict[str, str] = {}
     problems: list[Problem] = []
+    passed: list[Problem] = []
     found: list[Object] = []
     natives: dict[str, str] = {}
     roots: dict[str, Node] = {}
@@ -79,17 +84,18 @@ def lint(files: Iterable[tuple[str, bytes] | Problem], options: Options, notes: 
             continue
         name, data = file
         text = decode_text(name, data)
+        wrong = [text] if isinstance(text, Problem) else _read(name, text, found, roots)
+        if wrong and name not in options.named:
+            bare = data.decode("latin-1") if isinstance(text, Problem) else text
+            if not elsewhere.concerns(name, bare):
+                passed += wrong[:1]
+                continue
+        problems += wrong
         if isinstance(text, Problem):
-            problems.append(text)
             continue
         texts[name] = text
-        if not name.endswith(foreign.NOT_YAML):
-            _read(name, text, found, problems, roots)
-        elif (problem := too_large(name, text)) is not None:
-            problems.append(problem)
-            continue
         # What was found unreadable with its lines is not read once more without them.
-        if foreign.is_native(name) and (name in roots or name.endswith(foreign.NOT_YAML)):
+        if foreign.is_native(name) and (name in roots or (name.endswith(foreign.NOT_YAML) and not wrong)):
             natives[name] = text
     found += [Object(LIVE, _synthetic(raw), live=True) for raw in options.live]
     world = _World()
@@ -115,11 +121,17 @@ def lint(files: Iterable[tuple[str, bytes] | Problem], options: Options, notes: 
     known = {rule.id for rule in (*every_rule(), *RULES)}
     written = suppressions.read(texts, found, known, options.today)
     results = suppressions.apply(world.results, written, texts)
+    if passed:
+        world.notes.append(elsewhere.note(passed))
     results.sort(key=lambda result: (result.file, result.place.line, result.place.column, result.finding.rule.id))
     return Report(results, problems, [*notes, *world.notes], len(texts), len(found) - len(options.live), texts)
 
 
-def _read(name: str, text: str, found: list[Object], problems: list[Problem], roots: dict[str, Node]) -> None:
+def _read(name: str, text: str, found: list[Object], roots: dict[str, Node]) -> list[Problem]:
+    """Adds what stands in a file; returns what is wrong with it."""
+    if name.endswith(foreign.NOT_YAML):
+        return [problem] if (problem := too_large(name, text)) is not None else []
+    problems: list[Problem] = []
     for document in documents(name, text):
         if isinstance(document, Document):
             found += objects(document)
@@ -127,6 +139,7 @@ def _read(name: str, text: str, found: list[Object], problems: list[Problem], ro
                 roots[name] = document.root
         else:
             problems.append(document)
+    return problems
 
 
 def _result(finding: Finding, one: Object) -> Result:

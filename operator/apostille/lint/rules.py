@@ -65,7 +65,13 @@ NOT_ASKED = Rule(
     "is said rather than something that may be wrong.",
     _LINT,
 )  # fmt: skip
+OF_ANOTHER = Rule(
+    "LNT503", "LINT-AUDIENCE-OF-ANOTHER", Severity.WARN, "A relying party's documents accept an audience of another's",
+    "Name an audience of this party's own, and the same in the trust",
+    "Tokens that were made for the other party are good here too: whoever receives one there can present it.",
+    _LINT,
+)  # fmt: skip
 
 RULES: tuple[Rule, ...] = (
-    SUPPRESSION, UNUSED, INVALID, TWICE, POD_REFUSED, POD_WARNED, NOT_CURRENT, STRANGERS, NOT_ASKED,
+    SUPPRESSION, UNUSED, INVALID, TWICE, POD_REFUSED, POD_WARNED, NOT_CURRENT, STRANGERS, NOT_ASKED, OF_ANOTHER,
 )  # fmt: skip

@@ -82,8 +82,8 @@ def too_large(file: str, text: str, first: int = 1) -> Problem | None:
     if len(text) <= MAX_DOCUMENT:
         return None
     size = f"{len(text) / (1 << 20):.1f} MiB"
-    message = f"a document of {size}, and no object in Kubernetes has over {MAX_DOCUMENT >> 20} MiB; split it"
-    return Problem(file, first, 1, message)
+    most = f"no object in Kubernetes has over {MAX_DOCUMENT >> 20} MiB"
+    return Problem(file, first, 1, f"a document of {size}, and {most}; split it, or --exclude it")
 
 
 def _part(file: str, text: str, first: int) -> Iterator[Document | Problem]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from apostille.core.grants import Grant, Protection
-from apostille.core.guard import Guard, debugged
+from apostille.core.guard import Guard
 from apostille.core.inject import inject
 from apostille.core.pod_plan import PodPlan, pod_plan
 from apostille.core.settings import InjectionSettings
@@ -87,8 +87,9 @@ def _guarded(
         for guard, mode in guards:
             for finding in checks.first_of_each(guard.early(namespace, spec, path)):
                 yield replace(finding, mode=mode) if mode is not None else finding
+        enforced, _ = guards[0]
         if one.kind == "Pod":
-            yield from debugged(one.raw)
+            yield from enforced.debugged(namespace, spec)
     except (AttributeError, TypeError, KeyError, ValueError):
         return  # no pod that the API server would take
 

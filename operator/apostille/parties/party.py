@@ -209,6 +209,10 @@ class Party(Protocol):
         """Field of the union: ``spec.relyingParty.<member>``, ``spec.target.<member>``."""
 
     @property
+    def file_names(self) -> str:
+        """The names of its native documents: a regular expression for the whole of one."""
+
+    @property
     def target_field(self) -> str:
         """The field of the target that ``target_id`` reads: ``spec.target.<member>.<target_field>`` in findings."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -25,6 +26,7 @@ PARTIES: tuple[Party, ...] = (
 )  # fmt: skip
 
 BY_NAME = {party.name: party for party in PARTIES}
+_DOCUMENTS = re.compile("|".join(party.file_names for party in PARTIES))
 
 
 def owner(audience: str, but: str) -> tuple[Party, bool] | None:
@@ -38,6 +40,11 @@ def owner(audience: str, but: str) -> tuple[Party, bool] | None:
             if lower == known or (known[-1] == "/" and lower.startswith(known)):
                 return party, False
     return None
+
+
+def is_document(file: str) -> bool:
+    """Whether some party's native documents bear such a name."""
+    return _DOCUMENTS.fullmatch(file) is not None
 
 
 def standing_alone(document: Any) -> Iterator[tuple[Party, Mapping[str, str], str]]:

@@ -20,9 +20,9 @@ def document(
 ) -> dict[str, str]:
     """The configuration as the one file of its form.
 
-    ``providers`` are local names with their sources, behind which, after a space, may stand what version they need
-    (``keycloak/keycloak >= 5.8.0``); ``resources`` arguments by type and name. Every string is taken as it is: nothing
-    in it is a template.
+    ``providers`` are local names with their sources and the oldest version that has every argument which may be
+    rendered (``keycloak/keycloak 5.8.0``, by the provider's own history); ``resources`` arguments by type and name.
+    Every string is taken as it is: nothing in it is a template.
     """
     made: dict[str, Any] = {
         "terraform": {"required_providers": {name: _provider(source) for name, source in providers.items()}},
@@ -34,8 +34,8 @@ def document(
 
 
 def _provider(wanted: str) -> dict[str, str]:
-    source, _, version = wanted.partition(" ")
-    return {"source": source} | ({"version": version} if version else {})
+    source, version = wanted.split(" ")
+    return {"source": source, "version": f">= {version}"}
 
 
 def name(text: str) -> str:

@@ -36,6 +36,7 @@ class Alibaba:
     vendor = "Alibaba Cloud"
     configures = "OIDC identity provider, role trust policies"
     member = "alibaba"
+    file_names = r"oidc-provider\.json|role-.+\.json"
     target_field = "roleARN"
     audiences: Sequence[str] = (rules.DEFAULT_AUDIENCE,)
     Trust = AlibabaTrust

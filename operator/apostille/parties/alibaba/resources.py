@@ -1,4 +1,4 @@
-"""The access as Terraform resources (aliyun/alicloud 1.252 and newer: ims_oidc_provider, ram_role)."""
+"""The access as Terraform resources (aliyun/alicloud: ims_oidc_provider, ram_role)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def render(access: AlibabaAccess) -> dict[str, str]:
     }
     roles = {terraform.name(role.name): _role(access, role) for role in access.roles}
     return terraform.document(
-        {"alicloud": "aliyun/alicloud"}, {_PROVIDER: {"cluster": provider}, "alicloud_ram_role": roles}
+        {"alicloud": "aliyun/alicloud 1.252.0"}, {_PROVIDER: {"cluster": provider}, "alicloud_ram_role": roles}
     )
 
 

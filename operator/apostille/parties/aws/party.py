@@ -39,6 +39,7 @@ class AWS:
     vendor = "Amazon Web Services"
     configures = "OIDC provider, role trust policies"
     member = "aws"
+    file_names = r"oidc-provider\.json|role-.+\.json"
     target_field = "roleARN"
     audiences: Sequence[str] = ("sts.amazonaws.com",)
     Trust = AWSTrust

@@ -1,4 +1,4 @@
-"""The access as Terraform resources (hashicorp/aws 6: iam_openid_connect_provider, iam_role)."""
+"""The access as Terraform resources (hashicorp/aws: iam_openid_connect_provider, iam_role)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ def render(access: AWSAccess) -> dict[str, str]:
     """One provider, and the roles, which are made after it."""
     provider = {"url": access.issuer, "client_id_list": [access.audience, *access.other_audiences]}
     roles = {terraform.name(role_name(role.arn)[1]): _role(access, role) for role in access.roles}
-    return terraform.document({"aws": "hashicorp/aws"}, {_PROVIDER: {"cluster": provider}, "aws_iam_role": roles})
+    resources = {_PROVIDER: {"cluster": provider}, "aws_iam_role": roles}
+    return terraform.document({"aws": "hashicorp/aws 5.81.0"}, resources)
 
 
 def _role(access: AWSAccess, role: Role) -> dict[str, Any]:

@@ -35,6 +35,7 @@ class Azure:
     vendor = "Microsoft Entra"
     configures = "federated credentials of managed identities and applications"
     member = "azure"
+    file_names = r"identity-.+\.json"
     target_field = "clientID"
     audiences: Sequence[str] = ("api://",)
     Trust = AzureTrust

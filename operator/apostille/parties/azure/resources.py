@@ -1,4 +1,4 @@
-"""The access as Terraform resources (hashicorp/azurerm 5, hashicorp/azuread 3: federated identity credentials)."""
+"""The access as Terraform resources (hashicorp/azurerm, hashicorp/azuread: federated identity credentials)."""
 
 from __future__ import annotations
 
@@ -35,6 +35,6 @@ def render(access: AzureAccess) -> dict[str, str]:
                     "subject": one.subject,
                     "audience": list(one.audiences),
                 }
-    providers = {"azurerm": "hashicorp/azurerm"} if managed else {}
-    providers |= {"azuread": "hashicorp/azuread"} if applications else {}
+    providers = {"azurerm": "hashicorp/azurerm 4.65.0"} if managed else {}
+    providers |= {"azuread": "hashicorp/azuread 2.44.0"} if applications else {}
     return terraform.document(providers, {_MANAGED: managed, _APPLICATION: applications})

@@ -35,6 +35,7 @@ class Databricks:
     vendor = "Databricks"
     configures = "federation policies of service principals"
     member = "databricks"
+    file_names = r"policy-.+\.json"
     target_field = "applicationID"
     audiences: Sequence[str] = (".cloud.databricks.com", ".gcp.databricks.com", ".azuredatabricks.net")
     Trust = DatabricksTrust

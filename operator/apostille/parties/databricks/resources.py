@@ -18,5 +18,5 @@ def render(access: DatabricksAccess) -> dict[str, str]:
         for (_, policy_id), document in sorted(access.policies.items())
     }
     return terraform.document(
-        {"databricks": "databricks/databricks"}, {"databricks_service_principal_federation_policy": policies}
+        {"databricks": "databricks/databricks 1.98.0"}, {"databricks_service_principal_federation_policy": policies}
     )

@@ -43,6 +43,7 @@ class GCP:
     vendor = "Google Cloud"
     configures = "workload identity pool, provider, principals"
     member = "gcp"
+    file_names = r"(pool|provider|direct-access)\.json|service-account-.+\.json"
     target_field = "serviceAccount"
     audiences: Sequence[str] = ("//iam.googleapis.com/", "https://iam.googleapis.com/", "sts.googleapis.com")
     Trust = GCPTrust

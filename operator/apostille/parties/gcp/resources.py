@@ -34,7 +34,7 @@ def render(access: GCPAccess) -> dict[str, str]:
         for member, _ in members(access.service_accounts[email], (ROLE,))
     }
     return terraform.document(
-        {"google": "hashicorp/google"},
+        {"google": "hashicorp/google 4.71.0"},
         {
             _POOL: {"cluster": {"project": project, "workload_identity_pool_id": pool}},
             _PROVIDER: {"cluster": provider},

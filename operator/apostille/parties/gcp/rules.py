@@ -269,7 +269,7 @@ def policy(found: Mapping[str, Any], where: str, mapping: Mapping[str, Any]) -> 
 def _generic_audiences(access: GCPAccess) -> Iterator[Finding]:
     issuer = Issuer(str(access.oidc.get("issuerUri", "")))
     for i, value in enumerate(map(str, access.oidc.get("allowedAudiences") or ())):
-        if value == _GENERIC or is_api_server(value, issuer) or _is_others(value):
+        if value == _GENERIC or is_api_server(value, issuer):
             yield AUD_GENERIC.at(f"{PROVIDER}:oidc.allowedAudiences[{i}]", f"it accepts {value!r}")
 
 
@@ -288,13 +288,6 @@ def _expressions(access: GCPAccess, where: str) -> Iterator[Finding]:
     told = [one["google.subject"] for one in mapped if one is not None]
     if len(told) > 1 and len(set(told)) < len(told):
         yield SUBJECT_CONST.at(f"{PROVIDER}:attributeMapping", f"{told[0]!r} is the subject of several")
-
-
-def _is_others(audience: str) -> bool:
-    # The registry imports this party.
-    from apostille.parties.registry import owner
-
-    return owner(audience, "GCP") is not None
 
 
 def _keys(oidc: Mapping[str, Any]) -> Iterator[Finding]:

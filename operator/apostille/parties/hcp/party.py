@@ -38,6 +38,7 @@ class HCP:
     vendor = "HCP"
     configures = "workload identity providers"
     member = "hcp"
+    file_names = r"provider-.+\.json"
     target_field = "servicePrincipal"
     audiences: Sequence[str] = ("iam/project/", "https://api.cloud.hashicorp.com/")
     Trust = HCPTrust

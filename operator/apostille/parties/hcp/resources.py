@@ -18,4 +18,4 @@ def render(access: HCPAccess) -> dict[str, str]:
         }
         for name, document in sorted(access.providers.items())
     }
-    return terraform.document({"hcp": "hashicorp/hcp"}, {"hcp_iam_workload_identity_provider": providers})
+    return terraform.document({"hcp": "hashicorp/hcp 0.75.0"}, {"hcp_iam_workload_identity_provider": providers})

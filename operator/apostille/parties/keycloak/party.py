@@ -37,6 +37,7 @@ class Keycloak:
     vendor = "Keycloak"
     configures = "identity provider, clients, users"
     member = "keycloak"
+    file_names = r"realm\.json|(identity-provider|client|user)-.+\.json"
     target_field = "client"
     audiences: Sequence[str] = ()
     Trust = KeycloakTrust

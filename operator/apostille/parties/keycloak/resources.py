@@ -30,7 +30,7 @@ def render(access: KeycloakAccess) -> dict[str, str]:
     clients = {terraform.name(name): _client(realm, client) for name, client in sorted(access.clients.items())}
     users = {terraform.name(name): _user(realm, user) for name, user in sorted(access.users.items())}
     return terraform.document(
-        {"keycloak": "keycloak/keycloak >= 5.8.0"},
+        {"keycloak": "keycloak/keycloak 5.8.0"},
         {_PROVIDER: providers, "keycloak_openid_client": clients, "keycloak_user": users},
     )
 

@@ -37,6 +37,7 @@ class MinIO:
     vendor = "MinIO"
     configures = "OpenID provider, policies"
     member = "minio"
+    file_names = r"openid\.env|policies\.json"
     target_field = "policy"
     audiences: Sequence[str] = ()
     Trust = MinIOTrust

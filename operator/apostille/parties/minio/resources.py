@@ -28,7 +28,7 @@ def render(access: MinIOAccess) -> dict[str, str]:
         "depends_on": [f"{_POLICY}.{made}" for made in names.values()],
     }
     return terraform.document(
-        {"minio": "aminueza/minio", "random": "hashicorp/random"},
+        {"minio": "aminueza/minio 3.23.0", "random": "hashicorp/random 2.2.0"},
         {
             "random_password": {"client_secret": {"length": 48}},
             _POLICY: policies,

@@ -41,6 +41,7 @@ class OAuth:
         "Anthropic, OpenAI, Kernel"
     )
     member = "oauth"
+    file_names = r"(service|provider)\.json|(rule|client|trust)-.+\.json"
     target_field = "name"
     audiences: Sequence[str] = ()
     Trust = OAuthTrust

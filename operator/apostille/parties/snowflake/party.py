@@ -33,6 +33,7 @@ class Snowflake:
     vendor = "Snowflake"
     configures = "service users, authentication policy, as SQL"
     member = "snowflake"
+    file_names = r"authentication-policy\.sql|user-.+\.sql"
     target_field = "user"
     audiences: Sequence[str] = ("snowflakecomputing.com", ".snowflakecomputing.com", ".snowflakecomputing.cn")
     Trust = SnowflakeTrust

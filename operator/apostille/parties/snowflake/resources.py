@@ -33,7 +33,7 @@ def render(access: SnowflakeAccess) -> dict[str, str]:
     resources: dict[str, dict[str, Any]] = {"snowflake_service_user": users, "snowflake_execute": executed}
     if access.policy.name:
         resources |= _policy(access.policy, list(users))
-    return terraform.document({"snowflake": "snowflakedb/snowflake"}, resources)
+    return terraform.document({"snowflake": "snowflakedb/snowflake 2.13.0"}, resources)
 
 
 def _policy(policy: Policy, users: list[str]) -> dict[str, dict[str, Any]]:

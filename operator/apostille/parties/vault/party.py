@@ -36,6 +36,7 @@ class Vault:
     vendor = "Vault"
     configures = "JWT auth method, roles"
     member = "vault"
+    file_names = r"config\.json|role-.+\.json"
     target_field = "role"
     audiences: Sequence[str] = ("vault",)
     Trust = VaultTrust

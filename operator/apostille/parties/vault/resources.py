@@ -28,7 +28,7 @@ def render(access: VaultAccess) -> dict[str, str]:
         for name in sorted(access.roles)
     }
     return terraform.document(
-        {"vault": "hashicorp/vault"}, {_BACKEND: {"cluster": backend}, "vault_jwt_auth_backend_role": roles}
+        {"vault": "hashicorp/vault 3.8.0"}, {_BACKEND: {"cluster": backend}, "vault_jwt_auth_backend_role": roles}
     )
 
 
