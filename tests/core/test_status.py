@@ -176,8 +176,8 @@ def test_a_trust_that_cannot_be_read_is_not_called_missing() -> None:
     status = of_binding(resolve([], [binding()], CONTEXT, NOW, [unreadable, other]))
     assert said(status) == said(status, "Accepted") == ("False", "TrustNotAccepted")
     assert find(status["conditions"], "Ready")["message"] == (
-        "FederationTrust aws-prod cannot be read by this version of Apostille: spec.ceilings.assertionSeconds: Expected "
-        "`int` <= 86400; ask its owner to apply it again with that field corrected"
+        "FederationTrust aws-prod cannot be read by this version of Apostille: spec.ceilings.assertionSeconds: "
+        "Expected `int` <= 86400; ask its owner to apply it again with that field corrected"
     )
     assert said(status, "Stalled")[0] == "True"
     assert said(of_binding(resolve([], [binding()], CONTEXT, NOW, [other]))) == ("False", "TrustNotFound")

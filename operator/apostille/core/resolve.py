@@ -96,7 +96,7 @@ def resolve(
     now: datetime,
     unreadable: Iterable[Unreadable] = (),
 ) -> World:
-    """Judges all trusts and bindings; deterministic in the order of names. ``unreadable`` are objects of either kind."""
+    """Judges all trusts and bindings; deterministic in the order of names. ``unreadable`` are of either kind."""
     errors = {one.name: one.error for one in unreadable if one.kind == TRUST_KIND}
     every = sorted(trusts, key=lambda trust: trust.name)
     resolved = {
@@ -104,9 +104,7 @@ def resolve(
         for trust in every
     }
     judged = [
-        resolve_binding(
-            binding, resolved.get(name := binding.spec.trust_ref.name), context, now, errors.get(name, "")
-        )
+        resolve_binding(binding, resolved.get(name := binding.spec.trust_ref.name), context, now, errors.get(name, ""))
         for binding in sorted(bindings, key=lambda binding: (binding.namespace, binding.name))
     ]
     return World(resolved, _with_sharers(judged))

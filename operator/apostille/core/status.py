@@ -250,8 +250,8 @@ def _binding_accepted(resolved: ResolvedBinding) -> Condition:
     if resolved.trust_error:
         return Condition(
             "Accepted", "False", Reason.TRUST_NOT_ACCEPTED,
-            f"FederationTrust {name} cannot be read by this version of Apostille: {resolved.trust_error}; ask its owner "
-            "to apply it again with that field corrected",
+            f"FederationTrust {name} cannot be read by this version of Apostille: {resolved.trust_error}; ask its "
+            "owner to apply it again with that field corrected",
         )  # fmt: skip
     if resolved.trust is None:
         return Condition(
