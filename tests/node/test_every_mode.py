@@ -1,6 +1,6 @@
 """Pods with every mode at every party get a working credential through unmodified SDKs, and lose it with its binding.
 
-A Job a mode, with a binding and containers for each party, runs beside one pod of programs that call without a pause,
+A Job a mode, with a binding and containers for each party, runs beside one pod of programs that call again and again,
 through renewals, until their bindings are deleted.
 """
 
@@ -11,7 +11,6 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
-from typing import Any
 
 import pytest
 
@@ -64,7 +63,7 @@ def world(node: Node, parties: Parties) -> Node:
         list(pool.map(lambda kind: apply_rendered(node, parties, kind), PARTIES))
     hosts = everybody.aliases(parties)
     refused = apply(node, pods.lives(hosts))
-    until(lambda: _started(node), "every program to start", within=_WITHIN)
+    until(lambda: _answered(node, 0, 1), "first answers", within=_WITHIN)
     # It then asks for every token anew, instead of at four fifths of its life: Hydra takes an assertion once. What it
     # is about to start when it ends would never be.
     node.restart_kubelet()
@@ -73,13 +72,11 @@ def world(node: Node, parties: Parties) -> Node:
     return node
 
 
-def _get(node: Node, what: str, namespace: str) -> Any:
-    return json.loads(node.kubectl("get", what, f"--namespace={namespace}", "-o", "json").stdout)
-
-
-def _started(node: Node) -> bool:
-    found = _get(node, f"pod/{LIVES}", LIVES)["status"].get("containerStatuses", [])
-    return len(found) == len(LONG) and not any("waiting" in one["state"] for one in found)
+def _answered(node: Node, which: int, exchanges: int) -> bool:
+    """Whether each program of the pod that lives has said that, and its credential was got that often."""
+    found = logs.read(node, LIVES, LIVES)
+    had = logs.exchanges(found)
+    return all(had[long.binding] >= exchanges and long.says[which] in logs.said(found, long.name) for long in LONG)
 
 
 @dataclass(frozen=True)
@@ -94,31 +91,22 @@ class Lived:
 def lived(world: Node, parties: Parties) -> Lived:
     """Each credential is renewed, at AWS by another role, then the bindings are deleted."""
 
-    def said(which: int) -> bool:
-        found = logs.read(world, LIVES, LIVES)
-        return all(long.says[which] in logs.said(found, long.name) for long in LONG)
-
-    def renewed() -> bool:
-        found = logs.exchanges(logs.read(world, LIVES, LIVES))
-        return all(found[long.binding] > 1 for long in LONG) and said(-1)
-
-    with suppress(TimeoutError):
-        until(lambda: said(0), "first answers", within=_WITHIN)
     change = json.dumps({"spec": {"target": {"aws": {"roleARN": OTHER}}}})
     world.kubectl("patch", "wbind", "aws", f"--namespace={LIVES}", "--type=merge", "-p", change)
     until(lambda: "role-archive.json" in everybody.rendered(world, "aws"), "the documents of the other role")
     apply_rendered(world, parties, "AWS")
     with suppress(TimeoutError):
-        until(renewed, "renewals", within=_WITHIN)
+        until(lambda: _answered(world, -1, 2), "renewals", within=_WITHIN)
     before = logs.exchanges(logs.read(world, LIVES, LIVES))
     world.kubectl("delete", "wbind", "--all", f"--namespace={LIVES}", "--timeout=60s")
     with suppress(TimeoutError):
-        until(
-            lambda: _get(world, f"pod/{LIVES}", LIVES)["status"]["phase"] in ("Succeeded", "Failed"),
-            "every program to find its credential gone",
-            within=_WITHIN,
-        )
+        until(lambda: _ended(world), "every program to find its credential gone", within=_WITHIN)
     return Lived(logs.read(world, LIVES, LIVES), before)
+
+
+def _ended(node: Node) -> bool:
+    pod = node.client.request("GET", f"/api/v1/namespaces/{LIVES}/pods/{LIVES}")
+    return pod["status"]["phase"] in ("Succeeded", "Failed")
 
 
 @pytest.fixture(scope="module")
@@ -126,17 +114,16 @@ def told(lived: Lived, world: Node) -> Mapping[str, Mapping[str, str]]:
     """Mode to container to what it wrote, once the Jobs have ended."""
 
     def ended() -> bool:
-        met = [_conditions(world, mode) for mode in MODES]
-        return all({"Complete", "Failed"} & one for one in met)
+        return all({"Complete", "Failed"} & _conditions(world, mode) for mode in MODES)
 
     with suppress(TimeoutError):
         until(ended, "the Jobs to end", within=_WITHIN)
-    return {mode: logs.read(world, JOBS, f"job-name={mode.lower()}") for mode in MODES}
+    return {mode: logs.read(world, JOBS, mode.lower()) for mode in MODES}
 
 
 def _conditions(node: Node, mode: str) -> set[str]:
-    found = _get(node, f"job/{mode.lower()}", JOBS)["status"].get("conditions", [])
-    return {met["type"] for met in found if met["status"] == "True"}
+    found = node.client.request("GET", f"/apis/batch/v1/namespaces/{JOBS}/jobs/{mode.lower()}")["status"]
+    return {met["type"] for met in found.get("conditions", []) if met["status"] == "True"}
 
 
 def test_the_table_has_every_mode_of_every_party() -> None:
@@ -155,7 +142,7 @@ def test_the_table_has_every_mode_of_every_party() -> None:
 def test_a_credential_works(told: Mapping[str, Mapping[str, str]], row: Row) -> None:
     found = told[row.mode]
 
-    assert logs.said(found, row.name) == [row.expected], f"{found.get(row.name)}\n{logs.sidecar(found)}"
+    assert logs.said(found, row.name) == [row.expected], f"{found[row.name]}\n{logs.sidecar(found)}"
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -165,7 +152,7 @@ def test_a_job_completes(told: Mapping[str, Mapping[str, str]], world: Node, mod
 
 @pytest.mark.parametrize("long", LONG, ids=lambda long: long.name)
 def test_no_call_fails_through_a_renewal_until_the_binding_ends(lived: Lived, long: Long) -> None:
-    why = f"{lived.logs.get(long.name)}\n{logs.sidecar(lived.logs)}"
+    why = f"{lived.logs[long.name]}\n{logs.sidecar(lived.logs)}"
 
     assert lived.exchanges.get(long.binding, 0) > 1, why
     assert logs.said(lived.logs, long.name) == [*long.says, "gone"], why

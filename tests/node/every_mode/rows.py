@@ -67,7 +67,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Long:
-    """A container that calls without a pause until its credential is gone; ``says`` each answer that it gets."""
+    """A container that calls again and again until its credential is gone; ``says`` each answer that it gets."""
 
     party: str
     sdk: str

@@ -1,6 +1,6 @@
 """``python3 -m programs.run once|on MODULE FUNCTION``: calls a program, and prints what it says.
 
-``once``: one call. ``on``: without a pause, until its credential is gone, which is no failure; before that not one
+``once``: one call. ``on``: one after another until its credential is gone, which is no failure; before that not one
 call may fail. Each answer is printed when it is another than the one before.
 """
 
@@ -37,7 +37,7 @@ def on(call, gone):
         if said != last:
             say(said)
             last = said
-        time.sleep(0.2)
+        time.sleep(0.5)
 
 
 def main(how, name, function):
