@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
 
 from apostille_testbed import Node, binaries
 from apostille_testbed import node as start_node
 from apostille_testbed.chart import Release
+from apostille_testbed.golang import BuildError
 from apostille_testbed.node import images, lacking, lane, sdks
 from apostille_testbed.progress import Console
 
@@ -37,7 +39,9 @@ def pytest_collection_finish(session: pytest.Session) -> None:
             lane.prepare(Console())
             images.images(Console())
         if "parties" in fixtures and not lacking():
-            sdks.sdks(Console())
+            # Where it cannot be built the tests that need it say why.
+            with suppress(BuildError):
+                sdks.sdks(Console())
 
 
 @pytest.fixture(scope="session")

@@ -15,6 +15,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 import pytest
+from alibabacloud_credentials.utils import parameter_helper
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -25,7 +26,7 @@ from apostille.parties.alibaba.party import Alibaba
 from apostille_testbed import ControlPlane, party
 from apostille_testbed.parties.alibaba import RAMError, policy
 from apostille_testbed.parties.proxy import Proxy
-from samples.alibaba import PROVIDER, alibaba_binding, alibaba_trust, role
+from samples.alibaba import ACCOUNT, PROVIDER, alibaba_binding, alibaba_trust, role
 from testbed.judges_world import Clock
 from testbed.negative_matrix import ACCEPTED, REFUSED, SUBJECT, rotated
 from testbed.strict_sts_issuer import Issuer as Signer
@@ -151,6 +152,35 @@ def test_keys_rotate_and_tokens_end(own: World) -> None:
     own.keys.start()
     own.clock.ahead = 3601
     assert own.exchange(old)[1]["Code"] == f"{FAIL}.Expired"
+
+
+def identity(world: World, credential: dict[str, str], **changes: str) -> tuple[int, dict[str, Any]]:
+    """GetCallerIdentity, signed by the vendor's package, with changes to what is sent."""
+    asked = {
+        "Action": "GetCallerIdentity", "Version": "2015-04-01", "Format": "JSON",
+        "Timestamp": "2026-01-01T00:00:00Z", "SignatureMethod": "HMAC-SHA1", "SignatureVersion": "1.0",
+        "SignatureNonce": parameter_helper.get_uuid(), "AccessKeyId": credential["AccessKeyId"],
+        "SecurityToken": credential["SecurityToken"],
+    }  # fmt: skip
+    text = parameter_helper.compose_string_to_sign("POST", asked)
+    asked["Signature"] = parameter_helper.sign_string(text, f"{credential['AccessKeySecret']}&")
+    return world.call(asked | changes)
+
+
+def test_who_one_is(own: World) -> None:
+    credential = own.exchange(own.issuer.token(SUBJECT, [own.audience]))[1]["Credentials"]
+    status, document = identity(own, credential)
+    assert (status, document["Arn"]) == (200, f"acs:ram::{ACCOUNT}:assumed-role/payments-reader/payments.oss")
+    for changes, code in (
+        ({"AccessKeyId": "STS.X"}, "InvalidAccessKeyId.NotFound"),
+        ({"SecurityToken": "x"}, "InvalidSecurityToken.MismatchWithAccessKey"),
+        ({"SignatureNonce": "x"}, "SignatureDoesNotMatch"),
+        ({"RoleArn": role()}, "InvalidParameter"),
+    ):
+        assert identity(own, credential, **changes)[1]["Code"] == code
+    assert identity(own, credential | {"AccessKeySecret": "x"})[1]["Code"] == "SignatureDoesNotMatch"
+    own.clock.ahead = 3600
+    assert identity(own, credential)[1]["Code"] == "InvalidSecurityToken.Expired"
 
 
 @pytest.mark.parametrize(

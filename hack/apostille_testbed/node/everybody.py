@@ -18,7 +18,7 @@ from apostille_testbed.parties import issuers, party
 from apostille_testbed.parties.relay import Relay
 from apostille_testbed.progress import Say
 
-JUDGES = ("aws", "entra", "google", "databricks", "hcp", "snowflake")
+JUDGES = ("aws", "entra", "google", "databricks", "hcp", "snowflake", "alibaba")
 SERVERS = ("vault", "minio", "keycloak", "hydra")
 HYDRA_ADMIN = 4445
 
@@ -54,7 +54,8 @@ def rendered(node: Node, trust: str) -> dict[str, str]:
 def judges(node: Node, short: Mapping[str, int]) -> Iterator[Parties]:
     """Runs `JUDGES` for the length of a ``with`` block; they know the node's keys.
 
-    ``short``: seconds that credentials of these subjects live, but at AWS, which gives a quarter of an hour at least.
+    ``short``: seconds that credentials of these subjects live, but at AWS and Alibaba Cloud, which give a quarter of an
+    hour at least.
     """
     with contextlib.ExitStack() as stack:
         made = {}

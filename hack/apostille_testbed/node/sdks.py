@@ -30,11 +30,19 @@ SDKS = "localhost/sdks:1"
 
 _GO, _NODE, _NODE_SCRIPT = "/opt/go/caller", "/opt/node/node", "/opt/node/caller.mjs"
 
-_WANTED = ("boto3", "google-auth", "azure-identity", "hvac", "databricks-sdk", "snowflake-connector-python", "requests")
+_WANTED = (
+    "boto3", "google-auth", "azure-identity", "hvac", "databricks-sdk", "snowflake-connector-python",
+    "alibabacloud-credentials", "requests",
+)  # fmt: skip
+_SOURCES = ("alibabacloud-tea",)
+"""Of Python alone, and published as sources only."""
 _PYTHON = (3, 11)
 """The base image's."""
 _LOCK = images.ROOT / "locks" / "dev.txt"
 _FOLDER = "/opt/python"
+
+CERTIFI = f"{_FOLDER}/certifi/cacert.pem"
+"""The authorities of SDKs that do not ask the environment for others."""
 _CONFIG = {
     "Entrypoint": None,
     "Cmd": ["python3"],
@@ -115,6 +123,7 @@ def _install(folder: Path, requirements: str) -> None:
     file.write_text(requirements)
     version = ".".join(map(str, _PYTHON))
     options = ["--target", str(folder), "--no-deps", "--require-hashes", "--only-binary", ":all:"]
+    options += [f"--no-binary={name}" for name in _SOURCES]
     argv = [*golang.installer(), *options, "--python-version", version, "-r", str(file)]
     done = subprocess.run(argv, capture_output=True, text=True, check=False)
     file.unlink()

@@ -81,6 +81,7 @@ class Forwarder:
     async def close(self) -> None:
         for server in self._servers:
             server.close()
+        await asyncio.sleep(0)  # what was just accepted begins, and ends with the others
         tasks = list(self._connections)
         for task in tasks:
             task.cancel()
@@ -91,14 +92,13 @@ async def _forward(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, t
     with contextlib.suppress(asyncio.CancelledError):  # the pod ended; asyncio's server would log it as an error
         try:
             there_reader, there_writer = await asyncio.open_connection(*target)
+            try:
+                await asyncio.gather(_copy(reader, there_writer), _copy(there_reader, writer))
+            finally:
+                await _close(there_writer)
         except OSError as error:
             log.info("route to %s:%s: %s", *target, error)
-            await _close(writer)
-            return
-        try:
-            await asyncio.gather(_copy(reader, there_writer), _copy(there_reader, writer))
         finally:
-            await _close(there_writer)
             await _close(writer)
 
 

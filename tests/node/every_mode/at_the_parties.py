@@ -39,8 +39,10 @@ def prepare(parties: Parties) -> None:
     parties["vault"].write_policy("reader", 'path "secret/data/payments" { capabilities = ["read"] }')
 
 
-def apply_rendered(node: Node, parties: Parties, kind: str) -> None:
-    """Waits until the documents for a party name everybody who is bound there, and applies them."""
+def apply_rendered(node: Node, parties: Parties, kind: str, besides: Mapping[str, str] | None = None) -> None:
+    """Waits until the documents for a party name everybody who is bound there, and applies them, and those ``besides``
+    that have another name.
+    """
     files: dict[str, str] = {}
 
     def rendered() -> bool:
@@ -48,8 +50,8 @@ def apply_rendered(node: Node, parties: Parties, kind: str) -> None:
         files.update(everybody.rendered(node, kind.lower()))
         return all(json.dumps(subject)[1:-1] in json.dumps(files) for subject in subjects(kind))
 
-    until(rendered, f"the documents for {kind}")
-    _APPLY[kind](parties, files)
+    until(rendered, f"the documents for {kind}", within=180.0)
+    _APPLY[kind](parties, {**(besides or {}), **files})
 
 
 def _changed(files: Mapping[str, str], prefix: str, change: Callable[[dict[str, Any]], Any]) -> dict[str, str]:
@@ -68,18 +70,13 @@ def _at_keycloak(parties: Parties, files: Mapping[str, str]) -> None:
     parties["keycloak"].apply(REALM, changed, address=KEYCLOAK)
 
 
-def _at_hydra(parties: Parties, files: Mapping[str, str]) -> None:
-    # Renewed when there is another assertion, which may take longer.
-    short = {"jwt_bearer_grant_access_token_lifespan": f"{LIFE + 15}s"}
-    parties["hydra"].apply(_changed(files, f"client-{LIVES}", lambda document: document.update(short)))
-
-
 def _at_vault(parties: Parties, files: Mapping[str, str]) -> None:
     short = {"token_ttl": LIFE}
     parties["vault"].apply(MOUNT, _changed(files, f"role-{LIVES}", lambda document: document.update(short)))
 
 
 _APPLY: Mapping[str, Callable[[Parties, Mapping[str, str]], None]] = {
+    "Alibaba": lambda parties, files: parties["alibaba"].ram.load(files),
     "AWS": lambda parties, files: parties["aws"].iam.load_files(files, source="aws"),
     "Azure": lambda parties, files: parties["entra"].directory.apply(files),
     "Databricks": lambda parties, files: parties["databricks"].policies.load(files),
@@ -87,7 +84,7 @@ _APPLY: Mapping[str, Callable[[Parties, Mapping[str, str]], None]] = {
     "HCP": lambda parties, files: parties["hcp"].providers.load(files),
     "Keycloak": _at_keycloak,
     "MinIO": lambda parties, files: parties["minio"].apply(files),
-    "OAuth": _at_hydra,
+    "OAuth": lambda parties, files: parties["hydra"].apply(files),
     "Snowflake": lambda parties, files: parties["snowflake"].account.load(files),
     "Vault": _at_vault,
 }

@@ -9,6 +9,9 @@ from typing import Any
 from apostille_testbed.node.everybody import Parties
 from node.every_mode.programs.values import (
     ACCOUNT,
+    ALIBABA_ACCOUNT,
+    ALIBABA_REGION,
+    ALIBABA_ROLE,
     APPLICATION,
     BUCKET,
     CLIENT,
@@ -16,6 +19,7 @@ from node.every_mode.programs.values import (
     EMAIL,
     HYDRA,
     KEYCLOAK,
+    LATER,
     MINIO,
     MOUNT,
     NUMBER,
@@ -38,11 +42,13 @@ from node.every_mode.rows import JOBS, LIVES, LONG, ROWS
 
 @dataclass(frozen=True)
 class Declared:
-    """A party in declarations: the trust's settings, and (its name in ``allow``, the binding's member) of a target."""
+    """A party in declarations: the trust's settings, and targets: the name in ``allow``, the binding's member."""
 
     settings: Callable[[Parties], dict[str, Any]]
     target: Callable[[str], tuple[str, dict[str, Any]]]
     """By mode; ``Lives`` is the pod's that lives."""
+    other: tuple[str, dict[str, Any]] | None = None
+    """The pod's that lives, later: at parties whose credentials have no short life."""
 
 
 def _fixed(name: str, member: str) -> Callable[[str], tuple[str, dict[str, Any]]]:
@@ -80,12 +86,16 @@ _POLICY = {
     "statements": [{"actions": ["s3:ListBucket"], "resources": [f"arn:aws:s3:::{BUCKET}"]}],
 }
 _HYDRA_CLIENTS = [
-    {"name": name, "clientID": name, "scopes": [scope]} for name, scope in (("api", "read"), (LIVES, "watch"))
+    {"name": name, "clientID": name, "scopes": [scope]}
+    for name, scope in (("api", "read"), (LIVES, "watch"), (LATER, "later"))
 ]
 _VAULT_ROLES = [{"name": name, "policies": ["reader"]} for name in (VAULT_ROLE, LIVES)]
 
 PARTIES: Mapping[str, Declared] = {
-    "AWS": Declared(_just(accountID=ACCOUNT, region="eu-west-1"), _fixed(ROLE, "roleARN")),
+    "Alibaba": Declared(
+        _just(accountID=ALIBABA_ACCOUNT, region=ALIBABA_REGION, provider=PROVIDER), _fixed(ALIBABA_ROLE, "roleARN")
+    ),
+    "AWS": Declared(_just(accountID=ACCOUNT, region="eu-west-1"), _fixed(ROLE, "roleARN"), (OTHER, {"roleARN": OTHER})),
     "Azure": Declared(
         _just(tenantID=TENANT, identities=[{"clientID": CLIENT, "resource": _IDENTITY}]), _fixed(CLIENT, "clientID")
     ),
@@ -100,6 +110,7 @@ PARTIES: Mapping[str, Declared] = {
     "OAuth": Declared(
         _server("hydra", profile="Hydra", tokenEndpoint=f"{HYDRA}/oauth2/token", targets=_HYDRA_CLIENTS),
         _by_mode("api", "name"),
+        (LATER, {"name": LATER}),
     ),
     "Snowflake": Declared(_just(account=SNOWFLAKE), _fixed(USER, "user")),
     "Vault": Declared(
@@ -121,9 +132,10 @@ def trust(kind: str, parties: Parties) -> dict[str, Any]:
     }
     if any(one.party == kind for one in LONG):
         spec["allow"].append(_allowed(LIVES, LIVES, declared.target("Lives")[0]))
+    if declared.other:
+        spec["allow"].append(_allowed(LIVES, LIVES, declared.other[0]))
     if kind == "AWS":
         spec["audience"] = "https://modes.sts.example"
-        spec["allow"].append(_allowed(LIVES, LIVES, OTHER))
     if kind == "OAuth":
         # Hydra takes the address that it was started with.
         spec["audience"] = parties["hydra"].token_endpoint

@@ -72,6 +72,7 @@ def _container(row: Row | Long) -> dict[str, Any]:
         "env": [{"name": name, "value": value} for name, value in (_TRUSTING | row.environment).items()],
         "volumeMounts": [
             {"name": "authorities", "mountPath": "/authorities"},
+            {"name": "authorities", "mountPath": sdks.CERTIFI, "subPath": "ca.pem"},
             {"name": "programs", "mountPath": "/programs"},
             {"name": "tmp", "mountPath": "/tmp"},
         ],

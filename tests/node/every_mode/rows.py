@@ -8,7 +8,10 @@ from typing import Any
 
 from node.every_mode.programs.values import (
     ACCOUNT,
+    ALIBABA_ACCOUNT,
+    ALIBABA_ROLE,
     APPLICATION,
+    LATER,
     OBJECT,
     OTHER,
     PASSWORD,
@@ -106,8 +109,9 @@ def _session(role: str, name: str) -> str:
     return f"arn:aws:sts::{ACCOUNT}:assumed-role/{role.rpartition('/')[2]}/{name}"
 
 
+_ALIBABA = f"acs:ram::{ALIBABA_ACCOUNT}:assumed-role/{ALIBABA_ROLE.rpartition('/')[2]}"
 _AFTER_EXCHANGE = ("Sidecar", "Init")
-_SUBJECT = f"system:serviceaccount:{JOBS}:{{mode}}"
+_SUBJECT = f"api system:serviceaccount:{JOBS}:{{mode}}"
 _AWS = (("boto3", "aws.sdk"), ("go", "aws.go"), ("node", "aws.node"))
 
 
@@ -116,6 +120,8 @@ def _from_files(party: str, sdk: str, module: str, says: str) -> Sequence[Row]:
 
 
 ROWS: tuple[Row, ...] = (
+    Row("Alibaba", "SDK", "credentials", "alibaba.sdk", f"{_ALIBABA}/{JOBS}.{{binding}}"),
+    Row("Alibaba", "TokenOnly", "credentials", "alibaba.by_hand", f"{_ALIBABA}/by-hand"),
     *(
         Row("AWS", mode, sdk, program, _session(ROLE, f"{JOBS}.{{binding}}"))
         for mode in ("SDK", *_AFTER_EXCHANGE)
@@ -147,6 +153,7 @@ ROWS: tuple[Row, ...] = (
 )
 
 _SESSIONS = tuple(_session(role, f"{LIVES}.aws") for role in (ROLE, OTHER))
+_CLIENTS = tuple(f"{client} system:serviceaccount:{LIVES}:{LIVES}" for client in (LIVES, LATER))
 _AWS_ENDPOINT, _AZURE_ENDPOINT = ("AWSContainerCredentials", 2773), ("AzureManagedIdentity", 2774)
 
 LONG: tuple[Long, ...] = (
@@ -156,6 +163,6 @@ LONG: tuple[Long, ...] = (
     Long("GCP", "google-auth", "gcp.from_file", (OBJECT,), "Sidecar"),
     Long("HCP", "requests", "hcp.from_file", (PRINCIPAL,), "Sidecar"),
     Long("Keycloak", "pyjwt", "keycloak.from_file", (LIVES,)),
-    Long("OAuth", "requests", "hydra.from_file", (f"system:serviceaccount:{LIVES}:{LIVES}",)),
+    Long("OAuth", "requests", "hydra.from_file", _CLIENTS),
     Long("Vault", "hvac", "vault.from_file", (PASSWORD,)),
 )

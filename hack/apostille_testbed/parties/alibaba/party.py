@@ -1,4 +1,4 @@
-"""One Alibaba Cloud account in one region: STS as the judge of AssumeRoleWithOIDC (Sts 2015-04-01).
+"""One Alibaba Cloud account in one region: STS as the judge of AssumeRoleWithOIDC, and who one is (Sts 2015-04-01).
 
 Codes and messages are those of the vendor's list (STS "Error codes") and of its page on RRSA. The order of the checks
 is not documented; where several would refuse, a test asks for no particular one.
@@ -7,19 +7,21 @@ is not documented; where several would refuse, a test asks for no particular one
 from __future__ import annotations
 
 import base64
+import hmac
 import json
 import re
 import secrets
 import time
 import uuid
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qsl
 
 from apostille_testbed.parties.alibaba import policy
 from apostille_testbed.parties.alibaba.ram import RAM, Provider, Role
+from apostille_testbed.parties.alibaba.signature import signature
 from apostille_testbed.parties.assertions import Fault
 from apostille_testbed.parties.judge import Judge
 from apostille_testbed.parties.jws import Token
@@ -31,6 +33,10 @@ _SESSION_NAME = re.compile(r"[A-Za-z0-9.@_-]{2,64}")
 _ASKED = frozenset(
     {"Action", "Version", "Format", "Timestamp", "SignatureNonce", "OIDCProviderArn", "RoleArn", "OIDCToken",
      "RoleSessionName", "DurationSeconds"}
+)  # fmt: skip
+_SIGNED = frozenset(
+    {"Action", "Version", "Format", "Timestamp", "SignatureNonce", "SignatureMethod", "SignatureVersion", "AccessKeyId",
+     "SecurityToken", "Signature"}
 )  # fmt: skip
 _SHORTEST = 900  # seconds of DurationSeconds
 _OLDEST = 12 * 3600  # seconds since iat: IssuanceLimitTime, where none is set
@@ -46,6 +52,15 @@ class Exchange:
     audience: tuple[str, ...]
     role: str
     detail: str = ""
+
+
+@dataclass(frozen=True)
+class _Session:
+    role: str
+    name: str
+    secret: str = field(repr=False)
+    token: str = field(repr=False)
+    until: float
 
 
 class _Refused(Exception):
@@ -76,7 +91,7 @@ class AlibabaParty(Judge):
         self.ram = RAM(account)
         self._account = account
         self._exchanges: list[Exchange] = []
-        self._sessions: dict[str, str] = {}
+        self._sessions: dict[str, _Session] = {}
 
     @property
     def exchanges(self) -> tuple[Exchange, ...]:
@@ -87,15 +102,43 @@ class AlibabaParty(Judge):
     def session(self, access_key: str) -> str:
         """The ARN of the session that a key was given to; empty for one that was not given out."""
         with self.lock:
-            return self._sessions.get(access_key, "")
+            found = self._sessions.get(access_key)
+        return f"acs:ram::{self._account}:role/{found.role}/{found.name}" if found else ""
 
     def answer(self, request: Request) -> Reply:
         """An RPC of the gateway: parameters in the query or in a form."""
+        try:
+            given = _given(request)
+            if given.get("Action") == "GetCallerIdentity":
+                return self._caller(request.method, given)
+        except _Refused as refused:
+            return _error(refused)
+        return self._exchange(given)
+
+    def _caller(self, method: str, given: Mapping[str, str]) -> Reply:
+        """GetCallerIdentity; codes are those of the vendor's list of common errors."""
+        if set(given) != _SIGNED:
+            raise _Refused(400, "InvalidParameter", "A parameter is missing, or is not served by this party.")
+        with self.lock:
+            found = self._sessions.get(given["AccessKeyId"])
+        if found is None:
+            raise _Refused(404, "InvalidAccessKeyId.NotFound", "Specified access key is not found.")
+        if not hmac.compare_digest(given["SecurityToken"], found.token):
+            raise _Refused(400, "InvalidSecurityToken.MismatchWithAccessKey", "Specified SecurityToken mismatch.")
+        if not hmac.compare_digest(given["Signature"], signature(method, given, found.secret)):
+            raise _Refused(400, "SignatureDoesNotMatch", "Specified signature is not matched with our calculation.")
+        if found.until <= self.clock():
+            raise _Refused(400, "InvalidSecurityToken.Expired", "Specified SecurityToken is expired.")
+        arn = f"acs:ram::{self._account}:assumed-role/{found.role}/{found.name}"
+        identity = {"IdentityType": "AssumedRoleUser", "AccountId": self._account, "Arn": arn}
+        return _json(200, {"RequestId": _id(), **identity})
+
+    def _exchange(self, given: Mapping[str, str]) -> Reply:
         seen = {"subject": "", "role": ""}
         audience: tuple[str, ...] = ()
         code, detail = "OK", ""
         try:
-            asked = _parameters(request)
+            asked = _parameters(given)
             seen["role"] = asked["RoleArn"]
             token = self._read(asked["OIDCToken"])
             seen["subject"], audience = token.subject, token.audiences
@@ -103,7 +146,7 @@ class AlibabaParty(Judge):
             return self._issue(role, token, asked)
         except _Refused as refused:
             code, detail = refused.code, refused.detail or refused.message
-            return _json(refused.status, {"RequestId": _id(), "Code": refused.code, "Message": refused.message})
+            return _error(refused)
         finally:
             with self.lock:
                 self._exchanges.append(Exchange(self.clock(), code, seen["subject"], audience, seen["role"], detail))
@@ -167,12 +210,14 @@ class AlibabaParty(Judge):
                 f"The Min/Max value of DurationSeconds is {_SHORTEST}/{role.longest}.",
             )  # fmt: skip
         name = asked["RoleSessionName"]
-        arn = f"acs:ram::{self._account}:role/{role.name}/{name}"
         # STS. marks keys of sessions (Sts 2015-04-01, AssumeRoleWithOIDC).
         key = "STS." + base64.b32encode(secrets.token_bytes(15)).decode()
+        session = _Session(
+            role.name, name, secrets.token_urlsafe(33), base64.b64encode(secrets.token_bytes(360)).decode(),
+            self.clock() + seconds,
+        )  # fmt: skip
         with self.lock:
-            self._sessions[key] = arn
-        until = datetime.fromtimestamp(self.clock() + seconds, UTC)
+            self._sessions[key] = session
         return _json(
             200,
             {
@@ -180,18 +225,20 @@ class AlibabaParty(Judge):
                 "OIDCTokenInfo": {
                     "Subject": token.subject, "Issuer": token.issuer, "ClientIds": ",".join(token.audiences),
                 },
-                "AssumedRoleUser": {"AssumedRoleId": f"3{secrets.randbelow(10**17):017}:{name}", "Arn": arn},
+                "AssumedRoleUser": {
+                    "AssumedRoleId": f"3{secrets.randbelow(10**17):017}:{name}", "Arn": self.session(key),
+                },
                 "Credentials": {
                     "AccessKeyId": key,
-                    "AccessKeySecret": secrets.token_urlsafe(33),
-                    "SecurityToken": base64.b64encode(secrets.token_bytes(360)).decode(),
-                    "Expiration": until.strftime("%Y-%m-%dT%H:%M:%SZ"),
+                    "AccessKeySecret": session.secret,
+                    "SecurityToken": session.token,
+                    "Expiration": datetime.fromtimestamp(session.until, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
                 },
             },
         )  # fmt: skip
 
 
-def _parameters(request: Request) -> dict[str, str]:
+def _given(request: Request) -> dict[str, str]:
     if request.path != "/" or request.method not in ("GET", "POST"):
         raise _Refused(404, "InvalidAction.NotFound", "Specified api is not found, please check your url and method.")
     try:
@@ -203,10 +250,15 @@ def _parameters(request: Request) -> dict[str, str]:
         ]
     except ValueError:
         raise _Refused(400, "InvalidParameter", "The specified parameter is not valid.") from None
-    asked = dict(pairs)
-    if len(asked) != len(pairs) or set(asked) - _ASKED:
-        # The gateway is laxer; an exchange that asks for more than it gets must not pass a test.
-        raise _Refused(400, "InvalidParameter", "A parameter is given twice, or is not served by this party.")
+    if len(given := dict(pairs)) != len(pairs):
+        # The gateway is laxer, here and below; what asks for more than it gets must not pass a test.
+        raise _Refused(400, "InvalidParameter", "A parameter is given twice.")
+    return given
+
+
+def _parameters(asked: Mapping[str, str]) -> dict[str, str]:
+    if set(asked) - _ASKED:
+        raise _Refused(400, "InvalidParameter", "A parameter is not served by this party.")
     if (asked.get("Action"), asked.get("Version")) != ("AssumeRoleWithOIDC", "2015-04-01"):
         raise _Refused(404, "InvalidAction.NotFound", "Specified api is not found, please check your url and method.")
     for name in ("OIDCProviderArn", "RoleArn", "RoleSessionName"):
@@ -221,6 +273,10 @@ def _parameters(request: Request) -> dict[str, str]:
 
 def _invalid(message: str, detail: str = "") -> _Refused:
     return _Refused(401, "AuthenticationFail.OIDCToken.Invalid", message, detail)
+
+
+def _error(refused: _Refused) -> Reply:
+    return _json(refused.status, {"RequestId": _id(), "Code": refused.code, "Message": refused.message})
 
 
 def _id() -> str:

@@ -1,4 +1,4 @@
-"""Hydra: whose token it is, as a service finds out that asks there (RFC 7662)."""
+"""Hydra: whose token it is, by which client, as a service finds out that asks there (RFC 7662)."""
 
 import requests
 
@@ -10,7 +10,7 @@ FILE = "OAUTH_TOKEN_FILE"
 
 def from_file():
     """With the sidecar's access token."""
-    return _subject(file(FILE))
+    return _whose(file(FILE))
 
 
 def by_hand():
@@ -19,11 +19,11 @@ def by_hand():
     form = {"grant_type": kind, "assertion": token(), "client_id": "api", "scope": "read"}
     reply = requests.post(f"{HYDRA}/oauth2/token", form, timeout=30)
     reply.raise_for_status()
-    return _subject(reply.json()["access_token"])
+    return _whose(reply.json()["access_token"])
 
 
-def _subject(token):
+def _whose(token):
     said = requests.post(f"{HYDRA_ADMIN}/admin/oauth2/introspect", {"token": token}, timeout=30).json()
     if not said["active"]:
         raise PermissionError("Hydra does not know the token")
-    return said["sub"]
+    return f"{said['client_id']} {said['sub']}"
