@@ -27,9 +27,9 @@ test: ## Unit, golden, property and integration tests on real API servers
 	@hack/testbed build
 	@$(PYTEST) -n $(WORKERS) -m "not e2e and not soak"
 
-e2e: ## The long forms: kills, outages, races, a real node, Vault, MinIO, Keycloak and Hydra, the demos end to end
+e2e: ## The long forms: kills, outages, races, a real node, Vault, OpenBao, MinIO, Keycloak and Hydra, the demos end to end
 	@hack/testbed build
-	@hack/testbed build vault minio
+	@hack/testbed build vault openbao minio mc
 	-@hack/testbed build hydra keycloak hcp-caller
 	-@hack/testbed build --node
 	@$(PYTEST) -n $(E2E_WORKERS) --no-loadscope-reorder -m "e2e and not soak"

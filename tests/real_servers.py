@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+import shutil
+import subprocess
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,6 +46,13 @@ class World(Generic[Server]):
         token: str = self.cluster.client.request("POST", path, body)["status"]["token"]
         return token
 
+    def account(self, namespace: str, name: str) -> None:
+        """A service account of the real API server, which another test may have made."""
+        query = f"/api/v1/namespaces?fieldSelector=metadata.name={namespace}"
+        if not self.cluster.client.request("GET", query)["items"]:
+            self.cluster.create_namespace(namespace)
+        self.cluster.kubectl("create", "serviceaccount", name, "-n", namespace, check=False)
+
     @property
     def facts(self) -> IssuerFacts:
         """The cluster as the controller knows it."""
@@ -54,6 +63,15 @@ class World(Generic[Server]):
 def facts(url: str, keys: list[dict[str, Any]]) -> IssuerFacts:
     """An issuer by its key set."""
     return IssuerFacts(url, tuple(key["kid"] for key in keys), (), ("RS256",), json.dumps({"keys": keys}))
+
+
+def run_script(script: str, environment: Mapping[str, str]) -> None:
+    """A rendered script as its reader runs it; fails with what it said."""
+    done = subprocess.run(
+        [shutil.which("sh") or "sh", "-c", script], env={"PATH": os.environ["PATH"], **environment},
+        stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def required(name: str) -> None:

@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from apostille.kinds.federation_trust import FederationTrust
 from apostille.kinds.workload_binding import WorkloadBinding
 from apostille.model.identity import Issuer as IssuerFacts
@@ -77,6 +79,10 @@ def minio_binding(
     """A binding to a MinIO policy."""
     target = {"minio": {"policy": policy}}
     return binding(name, namespace, **({"trustRef": {"name": "minio-prod"}, "target": target} | spec))
+
+
+VAULTS = [pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in ("vault", "openbao")]
+"""The servers that the party Vault speaks for; the tests of one share a server."""
 
 
 @contextmanager

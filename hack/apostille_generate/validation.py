@@ -17,7 +17,7 @@ _FORMS = {"native": "Documents", "cli": "Commands", "terraform": "Terraform"}
 _JUDGED: dict[str, dict[str, str]] = {
     "Alibaba": {
         "native": "a strict STS",
-        "cli": "a shell, which divides it and runs nothing",
+        "cli": "a shell, which divides it and runs nothing: `aliyun` is in no registry",
         "terraform": "{terraform/alicloud}",
     },
     "AWS": {
@@ -47,17 +47,17 @@ _JUDGED: dict[str, dict[str, str]] = {
     },
     "Keycloak": {
         "native": "a real Keycloak",
-        "cli": "a shell, which divides it and runs nothing",
+        "cli": "`kcadm.sh` at a real Keycloak",
         "terraform": "{terraform/keycloak}",
     },
     "MinIO": {
         "native": "a real MinIO",
-        "cli": "a shell, which divides it and runs nothing",
+        "cli": "`mc` at a real MinIO",
         "terraform": "{terraform/minio}, {terraform/random}; `minio_iam_idp_openid` by its documentation",
     },
     "OAuth": {
         "native": "a real Ory Hydra; strict judges of Anthropic's, OpenAI's and Kernel's rules, which publish none",
-        "cli": "a shell, which divides it and runs nothing; only Hydra has one",
+        "cli": "`curl` at a real Ory Hydra; the other services have none",
         "terraform": "no provider has these resources, and nothing is rendered",
     },
     "Snowflake": {
@@ -67,8 +67,8 @@ _JUDGED: dict[str, dict[str, str]] = {
         "terraform": "{terraform/snowflake}",
     },
     "Vault": {
-        "native": "a real Vault",
-        "cli": "`vault` at a real Vault",
+        "native": "a real Vault, a real OpenBao",
+        "cli": "`vault` at a real Vault, `bao` at a real OpenBao",
         "terraform": "{terraform/vault}",
     },
 }  # fmt: skip

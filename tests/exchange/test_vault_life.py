@@ -19,10 +19,10 @@ from apostille_testbed.parties import party
 from apostille_testbed.parties.vault import VaultParty
 from exchange.scene import Pod, PodFiles, ended
 from exchange.sidecar_process import Sidecar, until
-from self_hosted import READER, URL, issuer_site, vault_binding, vault_trust
+from self_hosted import READER, URL, VAULTS, issuer_site, vault_binding, vault_trust
 from testbed.strict_sts_issuer import Issuer
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("vault")]
+pytestmark = pytest.mark.e2e
 
 POLICY = 'path "secret/data/{}" {{ capabilities = ["read"] }}'
 TTL = 300
@@ -47,9 +47,9 @@ class World:
         return self.server.read_secret(path, token).status
 
 
-@pytest.fixture(scope="module")
-def vault(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    with issuer_site(tmp_path_factory.mktemp("issuer")) as (issuer, site), party("vault", site=site) as server:
+@pytest.fixture(scope="module", params=VAULTS)
+def vault(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    with issuer_site(tmp_path_factory.mktemp("issuer")) as (issuer, site), party(request.param, site=site) as server:
         for name in ("ledger", "orders"):
             server.write_policy(name, POLICY.format(name))
             server.write_secret(name, {"of": name})

@@ -12,11 +12,12 @@ from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
 from apostille.model.identity import Issuer as IssuerFacts
+from apostille.parties import shell
 from apostille.parties.oauth.documents import OAuthAccess
 from apostille.parties.oauth.party import OAuth
 from apostille_testbed.parties.hydra.party import HydraParty, HydraRefused
 from oauth_declarations import oauth_binding, oauth_trust
-from real_servers import World, facts
+from real_servers import World, facts, run_script
 from self_hosted import READER, STRANGERS, URL
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("oauth")]
@@ -134,11 +135,9 @@ def test_any_claims_are_judged_alike(hydra: HW, claims: dict[str, Any], target: 
 def test_real_tokens_and_a_real_rotation(hydra: HW) -> None:
     """Keys are given to Hydra: after a rotation nothing is accepted until the new key is."""
     cluster, audience = hydra.cluster, hydra.server.token_endpoint
-    for namespace, name in (("payments", "reader"), ("orders", "reader")):
-        if not cluster.client.request("GET", f"/api/v1/namespaces?fieldSelector=metadata.name={namespace}")["items"]:
-            cluster.create_namespace(namespace)
-        cluster.kubectl("create", "serviceaccount", name, "-n", namespace, check=False)
-    access(hydra, oauth_binding(), issuer=hydra.facts)
+    for namespace in ("payments", "orders"):
+        hydra.account(namespace, "reader")
+    before = access(hydra, oauth_binding(), issuer=hydra.facts)
 
     def ask(namespace: str, to: str = audience) -> int:
         token = hydra.real_token(to, namespace, "reader", 600)
@@ -153,13 +152,27 @@ def test_real_tokens_and_a_real_rotation(hydra: HW) -> None:
     cluster.rotate_service_account_key()
     assert ask("payments") == 400
     made = access(hydra, oauth_binding(), issuer=hydra.facts)
-    assert len(made.named("trust-")) == 2, "the old key and the new one"
+    assert len(made.named("trust-")) == len(before.named("trust-")) + 1, "the old keys and the new one"
     assert (ask("payments"), ask("orders")) == (200, 400)
 
     access(hydra, oauth_binding("o", "orders"), issuer=hydra.facts)
     assert (ask("payments"), ask("orders")) == (400, 200)
     access(hydra, issuer=hydra.facts)
     assert ask("orders") == 401, "nobody is bound, and the client is gone too"
+
+
+def test_the_script_makes_what_the_documents_say(hydra: HW) -> None:
+    """By curl, twice: the first time there is nothing, the second everything."""
+    server = hydra.server
+    server.apply({})
+    made = access(hydra, oauth_binding(), writer(), apply=False)
+    where = {"HYDRA_ADMIN_URL": f"https://127.0.0.1:{server.admin_port}", "CURL_CA_BUNDLE": str(server.ca)}
+    for _ in range(2):
+        run_script(PARTY.render(made, "cli")[shell.FILE], where)
+        for subject, target in ((READER, "api"), (WRITER, "reports"), (STRANGERS[0], "api")):
+            token = hydra.token(server.token_endpoint, subject, jti=jti())
+            answer = server.exchange(token, target, scope=SCOPES[target])
+            assert (answer.status == 200) == (subject in (READER, WRITER)), answer.error
 
 
 def test_what_hydra_would_not_take_is_named(hydra: HW) -> None:

@@ -12,11 +12,12 @@ from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
 from apostille.model.identity import Issuer as IssuerFacts
+from apostille.parties import shell
 from apostille.parties.keycloak.documents import KeycloakAccess
 from apostille.parties.keycloak.party import Keycloak
 from apostille_testbed.parties.keycloak.party import CLIENT_ASSERTION, Answer, KeycloakParty
 from oauth_declarations import keycloak_binding, keycloak_trust
-from real_servers import World
+from real_servers import World, run_script
 from self_hosted import FACTS, READER, STRANGERS, URL
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("oauth")]
@@ -178,9 +179,7 @@ def test_real_tokens_and_a_real_rotation(keycloak: KW) -> None:
     """What is declared for a real cluster: bound accounts get in, others do not, also after its key has changed."""
     cluster = keycloak.cluster
     for namespace, name in (("payments", "reader"), ("payments", "reader2"), ("orders", "reader")):
-        if cluster.client.request("GET", f"/api/v1/namespaces?fieldSelector=metadata.name={namespace}")["items"] == []:
-            cluster.create_namespace(namespace)
-        cluster.kubectl("create", "serviceaccount", name, "-n", namespace, check=False)  # another test may have
+        keycloak.account(namespace, name)
     made = access(keycloak, CLIENTS, keycloak_binding(), issuer=keycloak.facts)
     ask = as_client(keycloak, CLIENTS)
 
@@ -207,3 +206,16 @@ def test_real_tokens_and_a_real_rotation(keycloak: KW) -> None:
     assert ask(token("orders", "reader")).status == 200
     access(keycloak, CLIENTS, issuer=keycloak.facts)
     assert ask(token("orders", "reader")).status == 401, "nobody is bound"
+
+
+def test_the_script_makes_what_the_documents_say(keycloak: KW) -> None:
+    """With Keycloak's own command line, twice: the first time there is nothing, the second everything."""
+    server, realm = keycloak.server, "by-script"
+    server.apply(realm, {})
+    by = keycloak_trust(settings={"address": server.url, "realm": realm, "grant": "JWTBearer"})
+    made = PARTY.access(by.view, [keycloak_binding().view(PARTY)], FACTS)
+    ask, environment = as_grant(keycloak, realm), server.administer()
+    for _ in range(2):
+        run_script(PARTY.render(made, "cli")[shell.FILE], environment)
+        assert ask(keycloak.token(made.issuer, jti="script")).status == 200
+        assert ask(keycloak.token(made.issuer, STRANGERS[0], jti="script")).status == 401

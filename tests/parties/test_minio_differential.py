@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from http.client import HTTPException
+from pathlib import Path
 from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
+from apostille.parties import shell
 from apostille.parties.minio import documents
 from apostille.parties.minio.documents import MinIOAccess
 from apostille.parties.minio.evaluate import evaluate
@@ -17,6 +20,9 @@ from apostille.parties.minio.party import MinIO
 from apostille.parties.minio.settings import role_arn
 from apostille_testbed.parties import party
 from apostille_testbed.parties.minio import MinIOParty
+from apostille_testbed.parties.programs import program
+from apostille_testbed.processes import wait_for
+from real_servers import run_script
 from self_hosted import FACTS, MINIO_AUDIENCE, READER, STRANGERS, URL, issuer_site, minio_binding, minio_trust
 from testbed.strict_sts_issuer import Issuer
 
@@ -131,3 +137,34 @@ def test_what_is_rendered_from_declarations(minio: tuple[Issuer, MinIOParty], mo
     assert "expired" in server.exchange(gone, RoleArn=role_arn(MINIO_AUDIENCE, "")).message
     server.apply(PARTY.render(PARTY.access(by.view, (), FACTS), "native"))
     assert not may_list(server, issuer.token(READER, MINIO_AUDIENCE), "ledger-reader")
+
+
+@pytest.fixture
+def mc() -> Path:
+    """MinIO's own command line; by its name it is built before the tests."""
+    return program("mc")
+
+
+@pytest.mark.usefixtures("mc")
+@pytest.mark.parametrize("mode", ["Claim", "Role"])
+def test_the_script_makes_what_the_documents_say(tmp_path: Path, mode: str) -> None:
+    """With MinIO's own command line, twice: the first time there is nothing, the second everything."""
+    made = PARTY.access(minio_trust(settings={"mode": mode}).view, [minio_binding().view(PARTY)], FACTS)
+    with issuer_site(tmp_path) as (issuer, site), party("minio", site=site) as server:
+        server.create_bucket(TARGETS["ledger-reader"])
+        script, environment = PARTY.render(made, "cli")[shell.FILE], server.administer()
+
+        def lets_in() -> bool:
+            try:
+                return may_list(server, issuer.token(READER, MINIO_AUDIENCE), "ledger-reader")
+            except (OSError, HTTPException, BotoCoreError):
+                return False  # it restarts, in its own time
+
+        run_script(script, environment)
+        wait_for(server.process, lets_in, 60)
+        run_script(script, environment)
+        # Of a second restart nothing could be seen: what is stored is what any start reads.
+        server.stop()
+        server.start()
+        assert lets_in()
+        assert not may_list(server, issuer.token(STRANGERS[0], MINIO_AUDIENCE), "ledger-reader")

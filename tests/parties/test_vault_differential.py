@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import subprocess
 from collections.abc import Iterator
 from typing import Any
 
@@ -19,10 +16,11 @@ from apostille.parties.vault.evaluate import evaluate
 from apostille.parties.vault.party import Vault
 from apostille_testbed.parties import party
 from apostille_testbed.parties.vault import VaultParty
-from self_hosted import FACTS, READER, STRANGERS, URL, VAULT_AUDIENCE, issuer_site, vault_binding, vault_trust
+from real_servers import run_script
+from self_hosted import FACTS, READER, STRANGERS, URL, VAULT_AUDIENCE, VAULTS, issuer_site, vault_binding, vault_trust
 from testbed.strict_sts_issuer import Issuer
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("vault")]
+pytestmark = pytest.mark.e2e
 
 PARTY = Vault()
 AUDIENCES = ["a", "b", VAULT_AUDIENCE]
@@ -41,9 +39,11 @@ WORDS = (
 )
 
 
-@pytest.fixture(scope="module")
-def vault(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Issuer, VaultParty]]:
-    with issuer_site(tmp_path_factory.mktemp("issuer")) as (issuer, site), party("vault", site=site) as running:
+@pytest.fixture(scope="module", params=VAULTS)
+def vault(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Issuer, VaultParty]]:
+    with issuer_site(tmp_path_factory.mktemp("issuer")) as (issuer, site), party(request.param, site=site) as running:
         running.apply("jwt", documents.render(VaultAccess(documents.config(URL, ["RS256"]), {})))
         yield issuer, running
 
@@ -141,15 +141,11 @@ def test_the_script_makes_what_the_documents_say(vault: tuple[Issuer, VaultParty
     trust = vault_trust(settings={"mount": "by-script"})
     made = PARTY.access(trust.view, [vault_binding().view(PARTY)], FACTS)
     environment = {
-        "PATH": os.environ["PATH"], "HOME": str(server.directory), "VAULT": str(server.program),
+        "HOME": str(server.directory), "VAULT": str(server.program),
         "VAULT_ADDR": server.url, "VAULT_CACERT": str(server.ca), "VAULT_TOKEN": server.root_token,
     }  # fmt: skip
     for _ in range(2):
-        done = subprocess.run(
-            [shutil.which("sh") or "sh"], input=PARTY.render(made, "cli")[shell.FILE], env=environment, text=True,
-            capture_output=True, check=False,
-        )  # fmt: skip
-        assert done.returncode == 0, done.stderr
+        run_script(PARTY.render(made, "cli")[shell.FILE], environment)
         for name, wanted in made.roles.items():
             there = server.call("GET", f"auth/by-script/role/{name}", server.root_token).body["data"]
             assert {key: there[key] or type(value)() for key, value in wanted.items()} == wanted

@@ -15,10 +15,10 @@ from apostille.parties.vault import documents
 from apostille_testbed.parties import party
 from apostille_testbed.parties.issuers import IssuerSite
 from apostille_testbed.parties.vault import VaultParty
-from self_hosted import READER, URL, issuer_site
+from self_hosted import READER, URL, VAULTS, issuer_site
 from testbed.strict_sts_issuer import Issuer, new_key
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("vault")]
+pytestmark = pytest.mark.e2e
 
 AUDIENCE = "https://vault.example/v1/auth/jwt"
 
@@ -36,9 +36,9 @@ class World:
         self.vault.apply(mount, documents.render(documents.VaultAccess(documents.config(URL, ["RS256"]), roles)))
 
 
-@pytest.fixture(scope="module")
-def vault(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    with issuer_site(tmp_path_factory.mktemp("issuer")) as (issuer, site), party("vault", site=site) as running:
+@pytest.fixture(scope="module", params=VAULTS)
+def vault(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    with issuer_site(tmp_path_factory.mktemp("issuer")) as (issuer, site), party(request.param, site=site) as running:
         yield World(issuer, site, running)
 
 

@@ -22,6 +22,16 @@ VAULT = Source(
     tags="minimal",
 )
 
+OPENBAO = Source(
+    module=GO / "openbao",
+    package="github.com/openbao/openbao",
+    # In go.mod by its commit: its path lacks the /v2 that Go asks for. Later ones need an SDK that is not served.
+    version="v2.4.0",
+    variables=(("github.com/openbao/openbao/version.fullVersion", "2.4.0"),),
+    ask=("version",),
+    answer="OpenBao v2.4.0",
+)
+
 _MINIO = "2026-02-12T20-18-48Z"
 MINIO = Source(
     module=GO / "minio",
@@ -34,6 +44,16 @@ MINIO = Source(
     ask=("--version",),
     answer=f"minio version DEVELOPMENT.{_MINIO}",
 )
+
+MC = Source(
+    module=GO / "mc",
+    package="github.com/minio/mc",
+    version="2025-03-13",  # the newest that is published as a module
+    variables=(("github.com/minio/mc/cmd.ReleaseTag", "DEVELOPMENT.2025-03-13"),),
+    ask=("--version",),
+    answer="mc version DEVELOPMENT.2025-03-13",
+)
+"""MinIO's command line, which runs the rendered script; its packages are MinIO's but for a few."""
 
 BEXPR = Source(
     module=GO / "bexpr",
@@ -67,7 +87,15 @@ HYDRA = Source(
     cgo=True,
 )
 
-SOURCES = {"vault": VAULT, "minio": MINIO, "hydra": HYDRA, "bexpr": BEXPR, "hcp-caller": HCP_CALLER}
+SOURCES = {
+    "vault": VAULT,
+    "openbao": OPENBAO,
+    "minio": MINIO,
+    "mc": MC,
+    "hydra": HYDRA,
+    "bexpr": BEXPR,
+    "hcp-caller": HCP_CALLER,
+}
 
 KEYCLOAK = "keycloak"
 

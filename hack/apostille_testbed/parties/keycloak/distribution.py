@@ -1,7 +1,7 @@
 """Keycloak's distribution from Maven Central, prepared once: augmented, and with a database that has its tables.
 
-What is kept is the folder ``lib``, a database and the administrator's password. Without the preparation every start
-would compile the configuration and make a hundred tables.
+What is kept is the folder ``lib``, the command line, a database and the administrator's password. Without the
+preparation every start would compile the configuration and make a hundred tables.
 """
 
 from __future__ import annotations
@@ -27,12 +27,14 @@ ADMINISTRATOR = "admin"
 PASSWORD_FILE = "password"
 DATABASE = Path("data") / "h2" / "keycloakdb.mv.db"
 """The database inside a home folder."""
+COMMAND_LINE = Path("bin") / "kcadm.sh"
+"""Keycloak's own command line inside the distribution."""
 
 _SHA256 = "27a6535553c3cdcd083872ba40629efafb3475e3b758e0c6f691395561dd0f1f"
 _NAME = f"keycloak-quarkus-dist-{VERSION}"
 _COPY = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy"
 _BUILD_OPTIONS = ("--db=dev-file",)
-_PREPARATION = "1"
+_PREPARATION = "2"
 _LONGEST = 600.0
 
 
@@ -78,12 +80,13 @@ def _build(work: Path, say: Say) -> None:
     if (found := hashlib.sha256(archive.read_bytes()).hexdigest()) != _SHA256:
         raise BuildError(f"{archive.name} has the sum {found}, not {_SHA256}")
     with zipfile.ZipFile(archive) as packed:
-        for member in packed.namelist():
-            if member.startswith(f"keycloak-{VERSION}/lib/"):
-                packed.extract(member, work)
+        wanted = tuple(f"keycloak-{VERSION}/{part}" for part in ("lib/", "bin/client/", COMMAND_LINE))
+        packed.extractall(work, [member for member in packed.namelist() if member.startswith(wanted)])
     archive.unlink()
-    (work / f"keycloak-{VERSION}" / "lib").rename(work / "lib")
+    for folder in ("lib", "bin"):
+        (work / f"keycloak-{VERSION}" / folder).rename(work / folder)
     (work / f"keycloak-{VERSION}").rmdir()
+    (work / COMMAND_LINE).chmod(0o755)
     for folder in ("conf", "providers", "themes"):
         (work / folder).mkdir()
     say("keycloak: compiling its configuration and making its database, usually 1–3 min")

@@ -13,6 +13,9 @@ from apostille_testbed.golang import BuildError
 OLDEST = 17
 """Keycloak's class files are of this version."""
 
+SHORT = "-XX:+UseSerialGC -XX:TieredStopAtLevel=1 -Xshare:auto"
+"""Options for a command that is over after a second."""
+
 _OPTIONS = (
     "-Xms64m", "-Xmx384m", "-XX:MetaspaceSize=96M", "-XX:MaxMetaspaceSize=256m",
     # One client at a time, for minutes: what the better compiler gains later costs more than it brings.

@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import http.client
 import json
+import os
+import subprocess
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -118,6 +120,29 @@ class KeycloakParty(RealServer):
         self._align(f"{root}/users", have, "username", users)
         self._link(root, users)
 
+    def administer(self) -> dict[str, str]:
+        """The environment in which its own command line, ``$KCADM``, is logged in as the administrator."""
+        store, password = self.directory / "trust.p12", "changeit"
+        if not store.exists():
+            _quietly(
+                java.program().with_name("keytool"), "-importcert", "-noprompt", "-file", self.ca, "-keystore", store,
+                "-storepass", password,
+            )  # fmt: skip
+        environment = {
+            "KCADM": str(self.program / distribution.COMMAND_LINE),
+            "JAVA": str(java.program()),
+            "KC_OPTS": f"{java.SHORT} -Djavax.net.ssl.trustStore={store} -Djavax.net.ssl.trustStorePassword={password}",
+            "PATH": os.defpath,
+            "HOME": str(self.directory),
+        }
+        # Each command is a JVM of its own: a slow machine needs more than the minute that a login lives by default.
+        self._must("PUT", "realms/master", {"accessTokenLifespan": 3600})
+        _quietly(
+            environment["KCADM"], "config", "credentials", "--server", self.url, "--realm", "master",
+            "--user", distribution.ADMINISTRATOR, environment=environment | {"KC_CLI_PASSWORD": self._password},
+        )  # fmt: skip
+        return environment
+
     def token(self, realm: str, form: Mapping[str, str]) -> Answer:
         """A request to the realm's token endpoint, as anybody sends it."""
         path = f"/realms/{realm}/protocol/openid-connect/token"
@@ -176,6 +201,12 @@ class KeycloakParty(RealServer):
         if answer.status >= 300:
             raise KeycloakRefused(f"{what or path}: {answer.status} {answer.body}")
         return answer.body
+
+
+def _quietly(*argv: str | Path, environment: Mapping[str, str] | None = None) -> None:
+    done = subprocess.run(argv, env=environment, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise KeycloakRefused(f"{argv[0]}: {done.stdout}{done.stderr}")
 
 
 def _answer(reply: RawReply) -> Answer:

@@ -5,4 +5,4 @@ from apostille_testbed.parties.stands import Stands
 
 __all__ = ["STANDS", "Answer", "MinIOParty"]
 
-STANDS = Stands("MinIO", "a real MinIO", ("boto3",))
+STANDS = Stands("MinIO", "a real MinIO", ("boto3",), cluster="rotation")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
+import os
 import re
 import secrets
 import shutil
@@ -20,6 +21,7 @@ from botocore.awsrequest import AWSRequest
 from botocore.config import Config
 from botocore.credentials import Credentials
 
+from apostille_testbed.parties.programs import program
 from apostille_testbed.parties.server import RealServer
 
 _REGION = "us-east-1"
@@ -125,6 +127,17 @@ class MinIOParty(RealServer):
             self._admin("PUT", f"add-canned-policy?name={quote(name, safe='')}", json.dumps(document).encode(), name)
         for stale in self._custom_policies() - set(policies):
             self._admin("DELETE", f"remove-canned-policy?name={quote(stale, safe='')}", b"", stale)
+
+    def administer(self) -> dict[str, str]:
+        """The environment in which MinIO's own command line, ``mc``, knows it as ``$MC_ALIAS``, with root's rights."""
+        root = f"{self._root.access_key}:{self._root.secret_key}"
+        return {
+            "PATH": f"{program('mc').parent}:{os.defpath}",
+            "MC_ALIAS": "site",
+            "MC_HOST_site": f"https://{root}@{self.bind}:{self.port}",
+            "MC_CONFIG_DIR": str(self.directory / "mc"),
+            "SSL_CERT_FILE": str(self.ca),
+        }
 
     def create_bucket(self, name: str, objects: Mapping[str, bytes] | None = None) -> None:
         """Makes a bucket, or adds ``objects`` (key to content) to it."""

@@ -29,9 +29,11 @@ def render(access: MinIOAccess) -> dict[str, str]:
         if name.startswith(PREFIX)
     ]
     lines += shell.ensure(
-        ("mc", "idp", "openid", "info", _ALIAS),
+        # It succeeds where nothing is configured too, and then has no settings.
+        ("mc", "--json", "idp", "openid", "info", _ALIAS, shell.Words("| grep '\"config_url\"'")),
         [shell.run(("mc", "idp", "openid", "update", _ALIAS, *settings))],
         [shell.run(("mc", "idp", "openid", "add", _ALIAS, *settings, _SECRET))],
     )
-    lines.append(shell.run(("mc", "admin", "service", "restart", _ALIAS)))
+    # Without --json it wants a terminal.
+    lines.append(shell.run(("mc", "--json", "admin", "service", "restart", _ALIAS)))
     return shell.script(_ABOUT, lines, needs=("MC_ALIAS",))
