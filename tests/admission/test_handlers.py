@@ -71,6 +71,17 @@ async def test_a_service_account_that_does_not_exist_is_told() -> None:
     ]
 
 
+async def test_a_trust_that_cannot_be_read_is_told_as_such_and_not_as_missing() -> None:
+    long = raw_trust(ceilings={"assertionSeconds": 90_000})
+
+    response = await judged(declared(Server(long), long), raw_binding())
+
+    assert response["allowed"]
+    (warning,) = response["warnings"]
+    where = "spec.trustRef.name: FederationTrust aws-prod cannot be read by this version of Apostille"
+    assert warning.startswith(f"{where} (spec.ceilings.assertionSeconds")
+
+
 async def test_two_bindings_that_want_one_variable_are_refused_before_any_pod_is() -> None:
     server = Server(raw_trust(), raw_binding("first"))
 

@@ -49,6 +49,15 @@ def test_pods_of_what_cannot_be_read_are_asked_about_where_it_enforces(unread: s
     assert made.desired().bound == frozenset()
 
 
+def test_bindings_are_told_of_a_trust_that_cannot_be_read_and_of_its_return() -> None:
+    made = declared()
+    made.put(TRUST_PLURAL, trust(version=2, generation=2, suspended="no"))
+    assert made.view().bindings["a", "b"].trust_error.startswith("spec.suspended")
+
+    made.put(TRUST_PLURAL, trust(version=3, generation=3))
+    assert (made.view().bindings["a", "b"].trust_error, made.view().bindings["a", "b"].live) == ("", True)
+
+
 def test_a_status_or_a_label_changes_nothing() -> None:
     made = declared()
     view = made.view()

@@ -11,9 +11,11 @@ from apostille.core.access import access
 from apostille.core.desired import Desired, InForce, desired
 from apostille.core.resolve import World, resolve
 from apostille.core.status import TrustFacts, binding_status, granted, trust_status
+from apostille.kinds.decode import Unreadable
 from apostille.kinds.status import PodCounts, to_json
 from apostille.model.conditions import find
-from builders import AUDIENCE, CONTEXT, ISSUER, NOW, allow, binding, trust, world
+from apostille.model.names import BINDING_KIND, TRUST_KIND
+from builders import AUDIENCE, CONTEXT, ISSUER, NOW, allow, binding, raw_binding, raw_trust, trust, world
 
 ENFORCE: dict[str, Any] = {"enforcement": {"mode": "Enforce"}}
 NO_PODS = PodCounts()
@@ -166,6 +168,19 @@ def test_why_a_binding_is_not_ready(declared: Any, expected: Condition, stalled:
     assert said(status) == expected
     assert said(status, "Stalled")[0] == stalled
     assert status.get("phase") != "Live", "nothing that is refused or over is called live"
+
+
+def test_a_trust_that_cannot_be_read_is_not_called_missing() -> None:
+    unreadable = Unreadable(TRUST_KIND, raw_trust(), "spec.ceilings.assertionSeconds: Expected `int` <= 86400")
+    other = Unreadable(BINDING_KIND, raw_binding("aws-prod"), "spec.target: name exactly one target")
+    status = of_binding(resolve([], [binding()], CONTEXT, NOW, [unreadable, other]))
+    assert said(status) == said(status, "Accepted") == ("False", "TrustNotAccepted")
+    assert find(status["conditions"], "Ready")["message"] == (
+        "FederationTrust aws-prod cannot be read by this version of Apostille: spec.ceilings.assertionSeconds: "
+        "Expected `int` <= 86400; ask its owner to apply it again with that field corrected"
+    )
+    assert said(status, "Stalled")[0] == "True"
+    assert said(of_binding(resolve([], [binding()], CONTEXT, NOW, [other]))) == ("False", "TrustNotFound")
 
 
 def test_counts_and_advice() -> None:

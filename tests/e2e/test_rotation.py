@@ -92,3 +92,5 @@ def test_a_hundred_rotations(installed: Replicated, between: Proxy) -> None:
 
     print(f"\n100 rotations, {100 * len(STEPS)} kills: {found}")
     assert found.failed == []
+    assert found.done > 1000
+    assert found.handshakes > 1000

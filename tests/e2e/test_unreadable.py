@@ -59,6 +59,10 @@ def test_an_unreadable_trust_says_so_and_keeps_its_audience_closed() -> None:
             message = plane.client.request("GET", trust)["status"]["conditions"][0]["message"]
             assert "spec.ceilings.assertionSeconds" in message
 
+            binding = "/apis/apostille.dev/v1alpha1/namespaces/payments/workloadbindings/s3-reader"
+            blamed = ("False", "TrustNotAccepted")
+            _until(lambda: conditions(plane.client.request("GET", binding)).get("Ready") == blamed, "its binding too")
+
             def refused() -> bool:
                 try:
                     plane.kubectl("create", "token", "reader", "-n", "payments", "--audience", AUDIENCE)

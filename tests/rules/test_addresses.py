@@ -179,6 +179,9 @@ def test_behind_an_egress_proxy_a_name_must_be_allowed_by_name(host: str, allowe
     named = AddressPolicy.of(["vault.example"], proxied=True)
     assert rules("https://vault.example", named) == []
     assert rules("https://vault.vault.svc", named) == ["APO602"]
+    around = AddressPolicy.of(["vault.example"], proxied=True, direct=[".svc"])
+    assert rules("https://vault.example", around) == []
+    assert rules("https://vault.vault.svc", around) == ["APO602"], "a way around the proxy widens no list"
 
 
 def test_the_list_never_allows_what_is_always_refused() -> None:

@@ -131,6 +131,11 @@ class Declared:
         trust = self.trusts.get("", name)
         return trust if isinstance(trust, FederationTrust) else None
 
+    def unreadable_trust(self, name: str) -> decode.Unreadable | None:
+        """One of them, where it does not fit its schema."""
+        trust = self.trusts.get("", name)
+        return trust if isinstance(trust, decode.Unreadable) else None
+
     def known_binding(self, namespace: str, name: str) -> WorkloadBinding | None:
         """One of the local copies, where it can be read."""
         binding = self.bindings.get(namespace, name)

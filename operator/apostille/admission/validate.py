@@ -58,11 +58,7 @@ class Validate:
         self._declared.admitted(binding.namespace)
         notes = self._declared.misunderstood(binding.namespace)
         if trust is None:
-            return _verdict(request, findings, [
-                *notes,
-                f"spec.trustRef.name: there is no FederationTrust {name} yet; the binding waits for it, and pods "
-                "created before it is there have no identity",
-            ])  # fmt: skip
+            return _verdict(request, findings, [*notes, f"spec.trustRef.name: {self._absent(name)}"])
         if request.get("dryRun"):
             return _verdict(request, findings, notes)
         try:
@@ -75,6 +71,17 @@ class Validate:
                 f"have no identity: kubectl get wbind -n {binding.namespace}",
             ])  # fmt: skip
         return _verdict(request, findings, notes)
+
+    def _absent(self, name: str) -> str:
+        if (unreadable := self._declared.unreadable_trust(name)) is not None:
+            return (
+                f"FederationTrust {name} cannot be read by this version of Apostille ({unreadable.error}); the binding "
+                "waits until its owner applies it again with that field corrected"
+            )
+        return (
+            f"there is no FederationTrust {name} yet; the binding waits for it, and pods created before it is there "
+            "have no identity"
+        )
 
     async def _conflicts(self, binding: WorkloadBinding, trust: FederationTrust) -> list[Finding]:
         """With what is declared beside it; read, since the other one may be a line further up in the same file."""

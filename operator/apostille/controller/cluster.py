@@ -149,8 +149,8 @@ class ClusterReconciler:
         settings = replace(self._settings, owner=owner, ca_bundle=bundle)
         documents = Documents(
             kinds=selection.kinds_webhooks(settings),
-            policies=grants.policies(want.protections, want.grants, settings),
-            configurations=selection.selection(bound, want.allowed, settings),
+            policies=grants.policies(want.protections, want.grants, settings, want.grants_again),
+            configurations=selection.selection(bound, want.allowed, settings, want.selected_again),
             early=[
                 *workloads.audience_webhooks([p.audience for p in want.protections], want.observed, settings),
                 *workloads.workload_webhooks(bound, settings),

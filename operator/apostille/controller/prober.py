@@ -77,8 +77,7 @@ class Prober:
             (shown,) = selection.expected_warnings([document])
             shard = self._shards.setdefault(name, {})
             if next(reversed(shard), None) != shown:
-                bound, allowed = selection.selected(document)
-                _note(shard, shown, Desired(bound=bound, allowed=allowed))
+                _note(shard, shown, _selected(document, want))
         self._kinds = selection.expected_warnings([kinds])
         expected = granted | selection.expected_warnings(configurations) | self._kinds
         if (granted, expected) != (self._granted, self._expected):
@@ -150,6 +149,7 @@ class Prober:
         selected = Desired(
             bound=frozenset().union(*(seen.bound for seen in self._seen.values())),
             allowed=frozenset().union(*(seen.allowed for seen in self._seen.values())),
+            selected_again=frozenset().union(*(seen.selected_again for seen in self._seen.values())),
         )
         own = {*self._kinds, *(shown for shard in self._shards.values() for shown in shard)}
         self._take(
@@ -161,8 +161,8 @@ class Prober:
             )
         )
 
-    def _take(self, after: InForce) -> None:
-        before = self._state.in_force
+    def _take(self, heard: InForce) -> None:
+        before, after = self._state.in_force, self._state.counted(heard)
         metrics.REACHABLE.set(int(after.reachable))
         if after != before:
             self._state.set_in_force(after)
@@ -174,6 +174,12 @@ def _note(history: dict[Shown, Desired], shown: Shown, content: Desired) -> None
     history[shown] = content
     while len(history) > MAX_REMEMBERED:
         del history[next(iter(history))]
+
+
+def _selected(configuration: Document, want: Desired) -> Desired:
+    bound, allowed = selection.selected(configuration)
+    again = frozenset(one for one in want.selected_again if one[0].account in bound | allowed)
+    return Desired(bound=bound, allowed=allowed, selected_again=again)
 
 
 def _latest(history: dict[Shown, Desired], heard: Collection[Shown]) -> Desired | None:

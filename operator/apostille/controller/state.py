@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
+from apostille.controller.again import Again
 from apostille.controller.csi import CSI
 from apostille.controller.observed import Observed
 from apostille.controller.pod_index import PodIndex
@@ -77,6 +79,7 @@ class State:
         self._view: tuple[int, View] | None = None
         self._settled = 0
         self._desired: tuple[View, tuple[int, ...], Desired] | None = None
+        self._again = Again()
 
     @property
     def context(self) -> Context:
@@ -166,7 +169,7 @@ class State:
             generation, view = self._view
             if generation == self._generation and (view.next_change is None or now < view.next_change):
                 return view
-        view = _view(resolve(self.trusts.values(), self.bindings.values(), self.context, now))
+        view = _view(resolve(self.trusts.values(), self.bindings.values(), self.context, now, self.unreadable.values()))
         self._view = (self._generation, view)
         return view
 
@@ -184,6 +187,10 @@ class State:
         self.issuer, self.issuer_error = issuer, error
         self._generation += 1
         return True
+
+    def counted(self, heard: InForce) -> InForce:
+        """Of what a probe has shown what counts: nothing that was taken away since."""
+        return self._again.counted(heard)
 
     def set_in_force(self, in_force: InForce) -> None:
         """What a probe has shown."""
@@ -277,7 +284,10 @@ class State:
             self._settled += 1
 
     def desired(self) -> Desired:
-        """The cluster objects that follow; the same object as long as nothing changes."""
+        """The cluster objects that follow; the same object as long as nothing changes.
+
+        To be written once asked for: what it takes away counts as in force no more.
+        """
         view = self.view()
         version = (self.pods.foreign_version, self.csi.version, self.observed.version, self._settled)
         if self._desired is not None:
@@ -286,7 +296,10 @@ class State:
                 return known
         foreign = {name: self._all_users(trust.audience) for name, trust in self.trusts.items()}
         wanted = desired(view.world, foreign, self._closed(), self._barred())
+        before = self._desired[2] if self._desired is not None else wanted
+        wanted = self._again.wanted(before, wanted, time.monotonic())
         self._desired = (view, version, wanted)
+        self.set_in_force(self.counted(self.in_force))
         return wanted
 
 

@@ -9,6 +9,7 @@ from apostille.core.grants import Grant, Protection
 from apostille.core.judge import allowed_pairs
 from apostille.core.pod_plan import PodPlan, pod_plan
 from apostille.core.resolve import ResolvedBinding, World
+from apostille.core.selection import Selected
 from apostille.model.identity import ServiceAccount
 
 
@@ -22,6 +23,9 @@ class Desired:
     grants: frozenset[Grant] = frozenset()
     observed: frozenset[str] = frozenset()
     """Audiences whose token requests are watched, before they are enforced."""
+    grants_again: frozenset[tuple[Grant, int]] = frozenset()
+    selected_again: frozenset[tuple[Selected, int]] = frozenset()
+    """Of these what was taken away a moment ago, and how often, so that it is told from what was there before."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,12 +56,19 @@ class Protection:
     spared: tuple[str, ...] = ()
 
 
-def policies(protections: Sequence[Protection], grants: Collection[Grant], settings: ClusterSettings) -> list[Document]:
+def policies(
+    protections: Sequence[Protection],
+    grants: Collection[Grant],
+    settings: ClusterSettings,
+    again: Collection[tuple[Grant, int]] = (),
+) -> list[Document]:
     """Policies and their bindings, in the order in which they are to be written.
 
-    Deterministic. An audience that no trust protects is not touched.
+    Deterministic. An audience that no trust protects is not touched. ``again`` are numbers of grants, by which a policy
+    answers its probe otherwise than one before it with the same grants.
     """
     documents: list[Document] = []
+    numbers = dict(again)
     for mode in ("Enforce", "Warn", "Audit"):
         under = sorted((p for p in protections if p.mode == mode), key=lambda p: p.audience)
         if not under:
@@ -72,8 +79,9 @@ def policies(protections: Sequence[Protection], grants: Collection[Grant], setti
         for number, (low, high, shard) in enumerate(_ranges(mine)):
             suffix = f"{mode.lower()}-{number}"
             tokens, pods = (policy(under, shard, low, high, settings) for policy in (_token_policy, _pod_policy))
-            documents += _bound(f"tokens-{suffix}", tokens, mode, number, settings)
-            documents += _bound(f"pods-{suffix}", pods, mode, number, settings)
+            returned = [(grant.key, numbers[grant]) for grant in shard if grant in numbers]
+            documents += _bound(f"tokens-{suffix}", tokens, mode, number, settings, returned)
+            documents += _bound(f"pods-{suffix}", pods, mode, number, settings, returned)
     if documents:
         documents += _bound(
             "debug",
@@ -187,7 +195,14 @@ def _cost(grant: Grant) -> int:
     return len(grant.key) + 10
 
 
-def _bound(name: str, spec: Document, mode: Mode, shard: int, settings: ClusterSettings) -> list[Document]:
+def _bound(
+    name: str,
+    spec: Document,
+    mode: Mode,
+    shard: int,
+    settings: ClusterSettings,
+    returned: Sequence[tuple[str, int]] = (),
+) -> list[Document]:
     """A policy after its bindings: one without its policy does nothing, a policy without its binding goes unnoticed.
 
     Each answers a probe by itself, with a warning that carries its digest. A policy of its own for that, written last,
@@ -197,7 +212,7 @@ def _bound(name: str, spec: Document, mode: Mode, shard: int, settings: ClusterS
     """
     full = names.POLICY_PREFIX + name
     judged, asked = spec["matchConstraints"], _rule("configmaps", "CREATE")
-    digest = hashlib.sha256(json.dumps([spec, mode], sort_keys=True).encode()).hexdigest()[:12]
+    digest = hashlib.sha256(json.dumps([spec, mode, *returned], sort_keys=True).encode()).hexdigest()[:12]
     own = {"matchLabels": {"kubernetes.io/metadata.name": settings.own_namespace}}
     probed = {
         **spec,

@@ -8,10 +8,12 @@ from datetime import datetime
 
 from apostille.core.judge import Context, judge_binding, judge_trust
 from apostille.core.phase import Phase, phase, trust_phase
+from apostille.kinds.decode import Unreadable
 from apostille.kinds.federation_trust import FederationTrust
 from apostille.kinds.workload_binding import WorkloadBinding
 from apostille.model.finding import Finding, refusals
 from apostille.model.identity import ServiceAccount
+from apostille.model.names import TRUST_KIND
 from apostille.rules import catalogue
 
 _NO_RECEIVER = (catalogue.AUD_EMPTY, catalogue.AUD_APISERVER, catalogue.AUD_WILDCARD)
@@ -40,6 +42,7 @@ class ResolvedTrust:
 class ResolvedBinding:
     """A binding with its trust, findings and phase. ``phase`` is None while there is no trust to judge by.
 
+    ``trust_error`` says why not, where there is one that cannot be read; it names the field.
     ``shared_with`` are other live bindings of the namespace that need tokens of the same service account for the same
     audience: a grant is per pair of these, so tokens go on while one of them lives.
     """
@@ -49,6 +52,7 @@ class ResolvedBinding:
     findings: tuple[Finding, ...]
     phase: Phase | None
     shared_with: tuple[str, ...] = ()
+    trust_error: str = ""
 
     @property
     def accepted(self) -> bool:
@@ -86,27 +90,33 @@ class World:
 
 
 def resolve(
-    trusts: Iterable[FederationTrust], bindings: Iterable[WorkloadBinding], context: Context, now: datetime
+    trusts: Iterable[FederationTrust],
+    bindings: Iterable[WorkloadBinding],
+    context: Context,
+    now: datetime,
+    unreadable: Iterable[Unreadable] = (),
 ) -> World:
-    """Judges all trusts and bindings; deterministic in the order of names."""
+    """Judges all trusts and bindings; deterministic in the order of names. ``unreadable`` are of either kind."""
+    errors = {one.name: one.error for one in unreadable if one.kind == TRUST_KIND}
     every = sorted(trusts, key=lambda trust: trust.name)
     resolved = {
         trust.name: ResolvedTrust(trust, tuple(judge_trust(trust, every, context)), trust_phase(trust, now))
         for trust in every
     }
     judged = [
-        resolve_binding(binding, resolved.get(binding.spec.trust_ref.name), context, now)
+        resolve_binding(binding, resolved.get(name := binding.spec.trust_ref.name), context, now, errors.get(name, ""))
         for binding in sorted(bindings, key=lambda binding: (binding.namespace, binding.name))
     ]
     return World(resolved, _with_sharers(judged))
 
 
 def resolve_binding(
-    binding: WorkloadBinding, trust: ResolvedTrust | None, context: Context, now: datetime
+    binding: WorkloadBinding, trust: ResolvedTrust | None, context: Context, now: datetime, trust_error: str = ""
 ) -> ResolvedBinding:
     """Judges one binding against its trust."""
-    findings = judge_binding(binding, trust.trust if trust else None, context)
-    return ResolvedBinding(binding, trust, tuple(findings), phase(trust.trust, binding, now) if trust else None)
+    findings = tuple(judge_binding(binding, trust.trust if trust else None, context))
+    its_phase = phase(trust.trust, binding, now) if trust else None
+    return ResolvedBinding(binding, trust, findings, its_phase, trust_error=trust_error)
 
 
 def _with_sharers(bindings: Sequence[ResolvedBinding]) -> list[ResolvedBinding]:

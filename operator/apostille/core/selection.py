@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 
@@ -36,10 +36,20 @@ Document = dict[str, Any]
 Pairs = Collection[ServiceAccount]
 
 
-def selection(bound: Pairs, allowed: Pairs, settings: ClusterSettings) -> list[Document]:
+class Selected(NamedTuple):
+    """A pair in one of the tiers."""
+
+    tier: Literal["bound", "allowed"]
+    account: ServiceAccount
+
+
+def selection(
+    bound: Pairs, allowed: Pairs, settings: ClusterSettings, again: Collection[tuple[Selected, int]] = ()
+) -> list[Document]:
     """MutatingWebhookConfigurations, one per shard of namespaces. ``allowed`` may include bound pairs; those go first.
 
-    Deterministic: the same pairs give the same documents. Empty when nothing is bound or allowed.
+    Deterministic: the same pairs give the same documents. Empty when nothing is bound or allowed. ``again`` are numbers
+    by which a configuration answers its probe otherwise than one before it with the same pairs.
     """
     rest = set(allowed) - set(bound)
     namespaces = sorted({pair.namespace for pair in (*bound, *rest)})
@@ -49,6 +59,7 @@ def selection(bound: Pairs, allowed: Pairs, settings: ClusterSettings) -> list[D
             [pair for pair in sorted(bound) if pair.namespace in shard],
             [pair for pair in sorted(rest) if pair.namespace in shard],
             settings,
+            [one for one in sorted(again) if one[0].account.namespace in shard],
         )
         for number, shard in enumerate(_shards(namespaces, [*bound, *rest]))
     ]
@@ -121,7 +132,11 @@ def cel_list(values: Iterable[str]) -> str:
 
 
 def _configuration(
-    number: int, bound: Sequence[ServiceAccount], allowed: Sequence[ServiceAccount], settings: ClusterSettings
+    number: int,
+    bound: Sequence[ServiceAccount],
+    allowed: Sequence[ServiceAccount],
+    settings: ClusterSettings,
+    again: Sequence[tuple[Selected, int]],
 ) -> Document:
     webhooks = []
     if bound:
@@ -129,7 +144,7 @@ def _configuration(
     if allowed:
         webhooks.append(_tier("allowed-workloads", allowed, "Ignore", ALLOWED_TIMEOUT, "/mutate/allowed", settings))
     name = f"{names.SELECTION_PREFIX}{number}"
-    digest = hashlib.sha256(json.dumps(webhooks, sort_keys=True).encode()).hexdigest()[:16]
+    digest = hashlib.sha256(json.dumps([*webhooks, *again], sort_keys=True).encode()).hexdigest()[:16]
     webhooks.append(_probe(name, digest, settings))
     return {
         "apiVersion": "admissionregistration.k8s.io/v1",

@@ -247,6 +247,12 @@ def to_repair(resolved: ResolvedBinding, pods: PodCounts, in_force: InForce) -> 
 
 def _binding_accepted(resolved: ResolvedBinding) -> Condition:
     name = resolved.binding.spec.trust_ref.name
+    if resolved.trust_error:
+        return Condition(
+            "Accepted", "False", Reason.TRUST_NOT_ACCEPTED,
+            f"FederationTrust {name} cannot be read by this version of Apostille: {resolved.trust_error}; ask its "
+            "owner to apply it again with that field corrected",
+        )  # fmt: skip
     if resolved.trust is None:
         return Condition(
             "Accepted", "False", Reason.TRUST_NOT_FOUND,

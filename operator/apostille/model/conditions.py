@@ -84,7 +84,7 @@ EXPLAINED: Mapping[Reason, Explanation] = {
     ),
     Reason.TRUST_NOT_ACCEPTED: Explanation(
         (("Accepted", "False"), ("Ready", "False")),
-        "The binding's FederationTrust is itself refused.",
+        "The binding's FederationTrust is itself refused, or does not fit its schema.",
         "Show the message to the owner of the trust: it says what is wrong there.",
     ),
     Reason.DISCOVERED: Explanation(
