@@ -2,8 +2,8 @@
 .DEFAULT_GOAL := help
 .PHONY: help demo demo-down demo-node demo-node-down test e2e soak bench lint format generate dist lock clean
 
-# Test workers: tests wait for API servers more than they compute.
-WORKERS ?= auto
+# Test workers: tests wait for API servers more than they compute, so that few cores have more than one each.
+WORKERS ?= $(shell n=$$(nproc); echo $$((n < 4 ? 4 : n)))
 # The long forms mostly wait for deadlines: more of them than cores.
 E2E_WORKERS ?= 5
 PYTEST := hack/python -m pytest --dist loadgroup
