@@ -5,7 +5,7 @@
 # Test workers: tests wait for API servers more than they compute, so that few cores have more than one each.
 WORKERS ?= $(shell n=$$(nproc); echo $$((n < 4 ? 4 : n)))
 # The long forms mostly wait for deadlines: more of them than cores.
-E2E_WORKERS ?= 5
+E2E_WORKERS ?= 4
 PYTEST := hack/python -m pytest --dist loadgroup
 
 help: ## List the targets

@@ -67,9 +67,9 @@ def test_a_result_is_a_table_for_people_and_json_for_programs(tmp_path: Path) ->
     assert set(written["machine"]) == {"cores", "machine", "python"}
 
 
-# What needs a node runs where its tests are; thousands of grants take minutes.
+# What needs a node runs where its tests are; thousands of grants, and a sidecar's loads, take minutes.
 ANYWHERE = [
-    pytest.param(scenario, id=name, marks=pytest.mark.soak if name in ("refusal", "grants") else ())
+    pytest.param(scenario, id=name, marks=pytest.mark.soak if name in ("refusal", "grants", "sidecar") else ())
     for name, scenario in SCENARIOS.items()
     if name != "cutoff"
 ]

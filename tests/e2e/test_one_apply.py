@@ -17,7 +17,7 @@ from integration.cluster import injected
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
-TIMES, AT_ONCE = 60, 4
+TIMES, AT_ONCE = 40, 4
 WORKLOADS: Sequence[Workload] = ("Pod", "Pod", "ReplicaSet", "Job")
 
 
