@@ -116,7 +116,8 @@ def test_it_becomes_ready_with_its_first_credential_and_says_so_in_one_line(sts:
         return [line["state"] for line in sidecar.lines() if line["message"] == "state"]
 
     until(lambda: states()[-1] == "fresh", "its state is told")
-    assert states() == ["pending", "failed", "fresh"]
+    # Of a state that ended before anybody looked nothing is told.
+    assert [state for state in states() if state != "pending"] == ["failed", "fresh"]
     assert re.fullmatch(r"sha256:[0-9a-f]{16}", line["credential"])
     assert line["expires"] in container.content()
 
