@@ -34,6 +34,7 @@ def render(access: MinIOAccess) -> dict[str, str]:
         [shell.run(("mc", "idp", "openid", "update", _ALIAS, *settings))],
         [shell.run(("mc", "idp", "openid", "add", _ALIAS, *settings, _SECRET))],
     )
-    # Without --json it wants a terminal.
-    lines.append(shell.run(("mc", "--json", "admin", "service", "restart", _ALIAS)))
+    # Without --json it wants a terminal. The server may be gone before it has answered; once more changes nothing.
+    restart = shell.run(("mc", "--json", "admin", "service", "restart", _ALIAS))
+    lines.append(f"{restart} || {{ sleep 5; {restart}; }}")
     return shell.script(_ABOUT, lines, needs=("MC_ALIAS",))
