@@ -74,10 +74,7 @@ class Validate:
 
     def _absent(self, name: str) -> str:
         if (unreadable := self._declared.unreadable_trust(name)) is not None:
-            return (
-                f"FederationTrust {name} cannot be read by this version of Apostille ({unreadable.error}); the binding "
-                "waits until its owner applies it again with that field corrected"
-            )
+            return f"{unreadable.said}; the binding waits until its owner applies it again with that field corrected"
         return (
             f"there is no FederationTrust {name} yet; the binding waits for it, and pods created before it is there "
             "have no identity"

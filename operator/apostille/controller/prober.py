@@ -178,7 +178,8 @@ def _note(history: dict[Shown, Desired], shown: Shown, content: Desired) -> None
 
 def _selected(configuration: Document, want: Desired) -> Desired:
     bound, allowed = selection.selected(configuration)
-    again = frozenset(one for one in want.selected_again if one[0].account in bound | allowed)
+    here = bound | allowed
+    again = frozenset(one for one in want.selected_again if one[0].account in here)
     return Desired(bound=bound, allowed=allowed, selected_again=again)
 
 

@@ -83,18 +83,13 @@ class Guard:
 
         What policies say of a pod they say themselves; of a template nobody else does.
         """
-        declared = [
-            (f"{path}.volumes[{i}]", token)
-            for i, volume in enumerate(spec.get("volumes") or ())
-            for source in (volume.get("projected") or {}).get("sources") or ()
-            if (token := source.get("serviceAccountToken")) and self._guards(namespace, token.get("audience"))
-        ]
+        declared = list(self._declared(namespace, spec))
         if declared:
             name = spec.get("serviceAccountName") or "default"
             yield from checks.service_account(namespace, name, f"{path}.serviceAccountName")
-        for where, token in declared:
+        for i, _, token in declared:
             if token.get("expirationSeconds") == checks.EXTENDED_SECONDS:
-                yield from checks.lifetime(checks.EXTENDED_SECONDS, where)
+                yield from checks.lifetime(checks.EXTENDED_SECONDS, f"{path}.volumes[{i}]")
         if of_template:
             yield from self.pod(namespace, spec, path)
 
@@ -103,12 +98,7 @@ class Guard:
         containers = spec.get("ephemeralContainers") or ()
         if namespace in self.excluded or not containers:
             return
-        identities = {
-            volume.get("name")
-            for volume in spec.get("volumes") or ()
-            for source in (volume.get("projected") or {}).get("sources") or ()
-            if self._guards(namespace, (source.get("serviceAccountToken") or {}).get("audience"))
-        }
+        identities = {name for _, name, _ in self._declared(namespace, spec)}
         for i, container in enumerate(containers):
             for j, mount in enumerate(container.get("volumeMounts") or ()):
                 name = str(mount.get("name"))
@@ -116,6 +106,14 @@ class Guard:
                     yield catalogue.TOKEN_MOUNTED.at(
                         f"spec.ephemeralContainers[{i}].volumeMounts[{j}]", f"{container.get('name')} mounts {name}"
                     )
+
+    def _declared(self, namespace: str, spec: Mapping[str, Any]) -> Iterator[tuple[int, Any, Mapping[str, Any]]]:
+        """Hand-declared tokens for protected audiences, with the place and the name of their volume."""
+        for i, volume in enumerate(spec.get("volumes") or ()):
+            for source in (volume.get("projected") or {}).get("sources") or ():
+                token = source.get("serviceAccountToken")
+                if token and self._guards(namespace, token.get("audience")):
+                    yield i, volume.get("name"), token
 
 
 def template(kind: str, raw: Mapping[str, Any]) -> tuple[Mapping[str, Any], str]:

@@ -31,11 +31,9 @@ class Obstacle:
     @property
     def refusal(self) -> str:
         """What the pod's owner is told."""
-        name = f"{self.of.namespace}/{self.of.name}" if self.of.namespace else self.of.name
         return (
-            f"{self.of.kind} {name} cannot be read by this version of Apostille ({self.of.error}), so the pod would "
-            "start without the identity that is declared for it; apply the object again with that field corrected, "
-            "or set its spec.suspended"
+            f"{self.of.said}, so the pod would start without the identity that is declared for it; apply the object "
+            "again with that field corrected, or set its spec.suspended"
         )
 
 

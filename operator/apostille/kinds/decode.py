@@ -47,6 +47,12 @@ class Unreadable:
         return str(self.raw["metadata"].get("uid", ""))
 
     @property
+    def said(self) -> str:
+        """Which object it is and why it cannot be read, as the beginning of a sentence."""
+        name = f"{self.namespace}/{self.name}" if self.namespace else self.name
+        return f"{self.kind} {name} cannot be read by this version of Apostille ({self.error})"
+
+    @property
     def raw_status(self) -> dict[str, Any]:
         """Whatever the last writer left."""
         return dict(self.raw.get("status") or {})
