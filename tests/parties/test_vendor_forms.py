@@ -19,7 +19,6 @@ import botocore.session
 import pytest
 from botocore import xform_name
 from botocore.validate import validate_parameters
-from databricks.sdk.service.oauth2 import FederationPolicy, ServicePrincipalFederationPolicyAPI
 from jsonschema import Draft7Validator
 from moto.iam.policy_validation import IAMTrustPolicyDocumentValidator
 from snowflake.connector.util_text import split_statements
@@ -237,6 +236,9 @@ def test_az_takes_the_commands(tmp_path: Path) -> None:
 
 def test_databricks_takes_the_policies(tmp_path: Path) -> None:
     """By the SDK's own classes: what they do not know is lost when they write it again."""
+    # It takes seconds, of every worker that collects this file.
+    from databricks.sdk.service.oauth2 import FederationPolicy, ServicePrincipalFederationPolicyAPI
+
     for document in documents("databricks", "policy-*.json"):
         assert FederationPolicy.from_dict(document).as_dict() == document
     assert FederationPolicy.from_dict({"oidc_policy": {"audience": ["x"]}}).as_dict() == {"oidc_policy": {}}

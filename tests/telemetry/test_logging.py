@@ -65,7 +65,8 @@ def test_an_exception_is_part_of_its_line() -> None:
     assert line["exception"].endswith("ValueError: why")
 
 
-def _calls() -> list[tuple[str, ast.Call]]:
+@pytest.fixture(scope="module")
+def calls() -> list[tuple[str, ast.Call]]:
     """(file:line, call) of everything that the operator logs."""
     return [
         (f"{path.relative_to(OPERATOR)}:{node.lineno}", node)
@@ -78,29 +79,30 @@ def _calls() -> list[tuple[str, ast.Call]]:
     ]
 
 
-CALLS = _calls()
+def test_there_are_calls(calls: list[tuple[str, ast.Call]]) -> None:
+    assert len(calls) > 25
+    assert all(isinstance(call.func, ast.Attribute) and call.func.attr in LEVELS for _, call in calls)
 
 
-def test_there_are_calls() -> None:
-    assert len(CALLS) > 25
-    assert all(isinstance(call.func, ast.Attribute) and call.func.attr in LEVELS for _, call in CALLS)
-
-
-@pytest.mark.parametrize("call", [pytest.param(call, id=where) for where, call in CALLS])
-def test_a_line_is_constant_words_and_fields_of_which_one_names_the_object(call: ast.Call) -> None:
+def test_a_line_is_constant_words_and_fields_of_which_one_names_the_object(calls: list[tuple[str, ast.Call]]) -> None:
     """Words that differ cannot be counted; an object is named by the one field ``object``, or it cannot be found."""
+    for where, call in calls:
+        _check(where, call)
+
+
+def _check(where: str, call: ast.Call) -> None:
     level, *rest = (*call.args, None) if isinstance(call.func, ast.Attribute) and call.func.attr != "log" else call.args
     words = level if rest == [None] else rest[0]
-    assert isinstance(words, ast.Constant), "the message is one text; what differs is a field"
+    assert isinstance(words, ast.Constant), f"{where}: the message is one text; what differs is a field"
     for extra in [keyword.value for keyword in call.keywords if keyword.arg == "extra"]:
-        assert isinstance(extra, ast.Dict)
+        assert isinstance(extra, ast.Dict), where
         for key, value in zip(extra.keys, extra.values, strict=True):
             if key is None:
-                assert re.fullmatch(NAMED, ast.unparse(value)), "an object is named by `telemetry.logging.about`"
+                assert re.fullmatch(NAMED, ast.unparse(value)), f"{where}: name it by `logging.about`"
             else:
-                assert isinstance(key, ast.Constant)
-                assert key.value in FIELDS
-                assert key.value not in RESERVED
+                assert isinstance(key, ast.Constant), where
+                assert key.value in FIELDS, where
+                assert key.value not in RESERVED, where
 
 
 def test_the_field_of_an_object_has_what_is_known() -> None:
