@@ -12,5 +12,6 @@ def text(document: Any, form: Literal["json", "yaml"]) -> str:
         return json.dumps(document, indent=2, ensure_ascii=False)
     import yaml
 
-    written: str = yaml.safe_dump(document, sort_keys=False, width=120, allow_unicode=True)
+    # libyaml: four times as fast as PyYAML's own emitter, which takes seconds for thousands of findings.
+    written: str = yaml.dump(document, Dumper=yaml.CSafeDumper, sort_keys=False, width=120, allow_unicode=True)
     return written.rstrip("\n")
