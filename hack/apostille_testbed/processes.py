@@ -27,6 +27,8 @@ MARK = "APOSTILLE_TESTBED_PROCESS_OF"
 
 _TETHER = Path(__file__).with_name("_tether.py")
 _POLL = 0.02
+_PASSED_ON = ("GOGC",)
+"""What of the caller's environment reaches every program, whatever its own is: how Go's collector is set."""
 
 
 class ProcessError(RuntimeError):
@@ -113,7 +115,7 @@ def start(
         name: what it is called in messages; its log is ``directory/name.log``, its id in ``directory/name.pid``.
         argv: program and arguments; the program is looked up on PATH.
         directory: the folder it belongs to; `clear` with the same folder finds it again.
-        env: its whole environment; default: ours.
+        env: its environment, beside what of ours reaches every program; default: ours.
         cwd: where it runs; default: ``directory``.
         ready: asked 50 times a second.
         timeout: seconds to become ready.
@@ -129,7 +131,8 @@ def start(
     directory.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-I", "-S", str(_TETHER), str(os.getpid()), program]
     command += [str(argument) for argument in argv[1:]]
-    environment = {**(os.environ if env is None else env), MARK: str(directory)}
+    passed_on = {variable: os.environ[variable] for variable in _PASSED_ON if variable in os.environ}
+    environment = {**passed_on, **(os.environ if env is None else env), MARK: str(directory)}
     log = directory / f"{name}.log"
 
     def spawn() -> subprocess.Popen[bytes]:
