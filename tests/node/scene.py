@@ -7,22 +7,28 @@ import json
 import ssl
 import time
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from apostille_testbed import Node
+from apostille_testbed.client import APIError
 from apostille_testbed.node import archive, images
 from apostille_testbed.node.archive import BUSYBOX
 from apostille_testbed.progress import Console
 
 ROOT = Path(__file__).parents[2]
 WITHIN = 60.0
+KINDS = ("federationtrusts.apostille.dev", "workloadbindings.apostille.dev")
 
 _SYSTEM_AUTHORITIES = "/usr/lib/ssl/cert.pem"
 """Where the OpenSSL of the base image looks."""
+
+_OURS = "/apis/apostille.dev/v1alpha1"
+_GROUPS = {"workloadbindings": _OURS, "jobs": "/apis/batch/v1"}
+"""Kinds that are not of the core."""
 
 RESTRICTED: dict[str, Any] = {
     "allowPrivilegeEscalation": False,
@@ -49,6 +55,59 @@ def apply(node: Node, *objects: dict[str, Any], check: bool = True) -> str:
     return node.kubectl("apply", "-f", "-", input=text, check=check).stderr
 
 
+def stored(node: Node, path: str, namespace: str) -> dict[str, Any]:
+    """An object of a namespace, such as ``pods/app``, without a process each time one looks. Raises APIError."""
+    kind = path.partition("/")[0]
+    found: dict[str, Any] = node.client.request("GET", f"{_GROUPS.get(kind, '/api/v1')}/namespaces/{namespace}/{path}")
+    return found
+
+
+def log(node: Node, name: str, namespace: str, container: str) -> str:
+    """What a container wrote so far, without a process each time one looks; a lone line of JSON is written anew."""
+    text = node.client.request("GET", f"/api/v1/namespaces/{namespace}/pods/{name}/log?container={container}")
+    return text if isinstance(text, str) else json.dumps(text)
+
+
+def refusal(node: Node, account: str, namespace: str, audience: str, pod: str = "") -> str:
+    """Why a token for an audience is refused, bound to a pod where one is named; nothing: it is granted."""
+    spec: dict[str, Any] = {"audiences": [audience]}
+    if pod:
+        spec["boundObjectRef"] = {"apiVersion": "v1", "kind": "Pod", "name": pod}
+    try:
+        node.client.request("POST", f"/api/v1/namespaces/{namespace}/serviceaccounts/{account}/token", {"spec": spec})
+    except APIError as error:
+        return str(error)
+    return ""
+
+
+def refusers(node: Node) -> list[str]:
+    """The names of all objects by which an API server may refuse pods."""
+    kinds = [f"{way}webhookconfigurations" for way in ("mutating", "validating")]
+    kinds += [f"validatingadmissionpolic{ending}" for ending in ("ies", "ybindings")]
+    found = [node.client.request("GET", f"/apis/admissionregistration.k8s.io/v1/{kind}")["items"] for kind in kinds]
+    return [item["metadata"]["name"] for items in found for item in items]
+
+
+def forget(node: Node, namespace: str, *trusts: str) -> None:
+    """Deletes trusts, and the bindings and pods of a namespace, which stays."""
+    node.client.request("DELETE", f"{_OURS}/namespaces/{namespace}/workloadbindings")
+    for name in trusts:
+        node.client.request("DELETE", f"{_OURS}/federationtrusts/{name}")
+    remove_pods(node, namespace)
+
+
+def remove_pods(node: Node, namespace: str) -> None:
+    """Deletes the pods of a namespace: their names are free at once, their containers end behind it."""
+    node.client.request("DELETE", f"/api/v1/namespaces/{namespace}/pods?gracePeriodSeconds=0")
+
+
+def forget_namespaces(node: Node, *names: str) -> None:
+    """Deletes namespaces, those that are there; what is in them goes in time, so the names are nobody's any more."""
+    for name in names:
+        with suppress(APIError):
+            node.client.request("DELETE", f"/api/v1/namespaces/{name}")
+
+
 def ready(node: Node, name: str, namespace: str) -> None:
     """Returns when the pod is Ready. Raises KubectlError."""
     node.kubectl("wait", "--for=condition=Ready", f"pod/{name}", f"--namespace={namespace}", "--timeout=60s")
@@ -58,8 +117,7 @@ def output(node: Node, name: str, namespace: str, container: str = "app") -> str
     """What a pod wrote that ran to its end."""
 
     def ended() -> bool:
-        phase = node.kubectl("get", "pod", name, f"--namespace={namespace}", "-o", "jsonpath={.status.phase}").stdout
-        return phase in ("Succeeded", "Failed")
+        return stored(node, f"pods/{name}", namespace)["status"]["phase"] in ("Succeeded", "Failed")
 
     until(ended, f"pod {name} to end")
     return node.kubectl("logs", name, f"--namespace={namespace}", f"--container={container}").stdout
@@ -91,10 +149,10 @@ def patch(node: Node, kubeconfig: Path, path: str, change: list[dict[str, Any]])
     return "" if answer.status < 300 else str(body["message"])
 
 
-def until(true: Callable[[], bool], what: str, within: float = WITHIN) -> None:
-    """Returns when it is. Raises TimeoutError."""
+def until(true: Callable[[], bool], what: str, within: float = WITHIN, pause: float = 0.1) -> None:
+    """Returns when it is; ``pause``: seconds between two looks, more where one costs a process. Raises TimeoutError."""
     give_up = time.monotonic() + within
     while not true():
         if time.monotonic() > give_up:
             raise TimeoutError(f"waited {within:g} s for {what}")
-        time.sleep(0.1)
+        time.sleep(pause)

@@ -7,7 +7,7 @@ through renewals, until their bindings are deleted.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
@@ -26,21 +26,20 @@ from node.every_mode.at_the_parties import LIFE, apply_rendered, prepare
 from node.every_mode.declarations import PARTIES, bindings, trust
 from node.every_mode.rows import JOBS, LIVES, LONG, MODES, ROWS, Long, Row
 from node.pods_scene import accounts
-from node.scene import apply, trusting, until
+from node.scene import apply, forget, forget_namespaces, until
 
 _WITHIN = 300.0
 
 
 @pytest.fixture(scope="module")
-def parties(node: Node, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Parties]:
+def parties(node: Node, trusting: Callable[[str], Release]) -> Iterator[Parties]:
     """All of them, and Apostille with a sidecar that trusts the judges."""
     say = Console()
     with ExitStack() as stack, ThreadPoolExecutor(2) as pool:
         made = dict(stack.enter_context(everybody.judges(node, {f"system:serviceaccount:{LIVES}:{LIVES}": LIFE})))
         begun = pool.submit(stack.enter_context, everybody.servers(node))
         loaded = pool.submit(lambda: node.load(sdks.sdks(say)))
-        tag = trusting(node, everybody.authorities(made), tmp_path_factory.mktemp("image"))
-        stack.enter_context(Release(node, f"exchange.image.tag={tag}"))
+        trusting(everybody.authorities(made))
         loaded.result()
         made |= begun.result()
         prepare(made)
@@ -48,7 +47,7 @@ def parties(node: Node, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pa
 
 
 @pytest.fixture(scope="module")
-def world(node: Node, parties: Parties) -> Node:
+def world(node: Node, parties: Parties) -> Iterator[Node]:
     """Everything is declared and in force on both sides, all pods are begun: the Jobs once the other has answered."""
     for name in (JOBS, LIVES):
         node.create_namespace(name, {"pod-security.kubernetes.io/enforce": "restricted"})
@@ -56,9 +55,11 @@ def world(node: Node, parties: Parties) -> Node:
     accounts(node, *(mode.lower() for mode in MODES), namespace=JOBS)
     accounts(node, LIVES, namespace=LIVES)
     apply(node, *(trust(kind, parties) for kind in PARTIES))
-    node.kubectl("wait", "--for=condition=Ready", "ftrust", "--all", "--timeout=120s")
+    trusts = [kind.lower() for kind in PARTIES]
+    node.kubectl("wait", "--for=condition=Ready", "ftrust", *trusts, "--timeout=120s")
     apply(node, *bindings())
-    node.kubectl("wait", "--for=condition=Ready", "wbind", "--all", "--all-namespaces", "--timeout=120s")
+    for name in (JOBS, LIVES):
+        node.kubectl("wait", "--for=condition=Ready", "wbind", "--all", f"--namespace={name}", "--timeout=120s")
     with ThreadPoolExecutor(len(PARTIES)) as pool:
         list(pool.map(lambda kind: apply_rendered(node, parties, kind), PARTIES))
     hosts = everybody.aliases(parties)
@@ -73,7 +74,10 @@ def world(node: Node, parties: Parties) -> Node:
             _turn(node, parties, kind, declared.other[1])
     refused += apply(node, *(pods.job(mode, hosts) for mode in MODES))
     assert "PodSecurity" not in refused
-    return node
+    yield node
+    forget(node, LIVES)
+    forget(node, JOBS, *trusts)
+    forget_namespaces(node, JOBS, LIVES)
 
 
 def _turn(node: Node, parties: Parties, kind: str, other: dict[str, Any]) -> None:

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 
 import pytest
 
 from apostille_testbed import Node
 from apostille_testbed.chart import Release
 from apostille_testbed.node.images import APOSTILLE, EXCHANGE
-from node.scene import RESTRICTED, apply, output, pod
+from node.scene import RESTRICTED, apply, forget_namespaces, output, pod
 
 NAMESPACE = "restricted"
 
 
 @pytest.fixture(scope="module", autouse=True)
-def images(node: Node) -> None:
+def images(node: Node) -> Iterator[None]:
     """They are there, and a namespace that is strict."""
     Release(node).load()
     node.create_namespace(NAMESPACE, {"pod-security.kubernetes.io/enforce": "restricted"})
+    yield
+    forget_namespaces(node, NAMESPACE)
 
 
 def run(node: Node, name: str, image: str, *command: str, arguments: tuple[str, ...] = ()) -> str:

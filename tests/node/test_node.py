@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+from collections.abc import Iterator
 
 import pytest
 
@@ -10,7 +11,14 @@ from apostille_testbed import Node
 from apostille_testbed.chart import Release
 from apostille_testbed.node import kubelet, network
 from apostille_testbed.node.images import EXCHANGE
-from node.scene import apply, output, pod, ready, until
+from node.scene import apply, output, pod, ready, remove_pods, until
+
+
+@pytest.fixture(scope="module", autouse=True)
+def left_alone(node: Node) -> Iterator[None]:
+    """Its pods end with it."""
+    yield
+    remove_pods(node, "default")
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ from apostille_testbed.node import cgroups, lane, network
 from apostille_testbed.progress import Console
 from node.scene import apply, pod, ready, until
 
-pytestmark = pytest.mark.usefixtures("machine")
+pytestmark = pytest.mark.usefixtures("alone")
 
 PLACES = ("/run/containerd", "/run/netns", "/var/lib/cni", "/var/lib/kubelet", "/var/log/containers", "/var/log/pods")
 SYSCTLS = ("kernel/panic", "kernel/panic_on_oops", "net/ipv4/ip_forward", "vm/overcommit_memory")

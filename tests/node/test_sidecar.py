@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -17,36 +18,40 @@ from apostille_testbed.node.images import EXCHANGE
 from apostille_testbed.parties import party
 from apostille_testbed.parties.aws import AWSParty
 from apostille_testbed.progress import Console
-from node.scene import RESTRICTED, apply, output, pod, ready, trusting, until
+from node.scene import RESTRICTED, apply, forget, forget_namespaces, log, output, pod, ready, refusal, until
 
 ROLE, OTHER = "arn:aws:iam::123456789012:role/reports", "arn:aws:iam::123456789012:role/archive"
 SPACE = "reports"
 CREDENTIALS = "$AWS_SHARED_CREDENTIALS_FILE"
 
 
+PLACE = network.PLACES[-1]
+"""Of AWS: other parties have the same port elsewhere."""
+
+
 @pytest.fixture(scope="module")
 def aws(node: Node) -> Iterator[AWSParty]:
     """AWS under its own names, for pods whose hosts file says so."""
-    with party("aws", bind=network.MACHINE, port=443) as running:
+    with party("aws", bind=PLACE, port=443) as running:
         running.resolve(node.issuer, node.url, node.ca)
         yield running
 
 
 @pytest.fixture(scope="module")
-def team(node: Node, aws: AWSParty, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
+def team(node: Node, aws: AWSParty, trusting: Callable[[str], Release]) -> Iterator[Node]:
     """A sidecar that trusts the testbed's AWS; a namespace under `restricted` with a binding in force."""
-    tag = trusting(node, aws.ca.read_text(), tmp_path_factory.mktemp("image"))
-    with Release(node, f"exchange.image.tag={tag}"):
-        node.create_namespace(SPACE, {"pod-security.kubernetes.io/enforce": "restricted"})
-        for account in ("reporter", "asker"):
-            node.kubectl("create", "serviceaccount", account, f"--namespace={SPACE}")
-        apply(node, trust())
-        node.kubectl("wait", "--for=condition=Ready", f"ftrust/{SPACE}", "--timeout=60s")
-        apply(node, binding())
-        node.kubectl("wait", "--for=condition=Ready", "wbind/files", f"--namespace={SPACE}", "--timeout=60s")
-        load(node, aws, ROLE)
-        yield node
-        node.kubectl("delete", "wbind,pods", "--all", f"--namespace={SPACE}", "--timeout=60s")
+    trusting(aws.ca.read_text())
+    node.create_namespace(SPACE, {"pod-security.kubernetes.io/enforce": "restricted"})
+    for account in ("reporter", "asker"):
+        node.kubectl("create", "serviceaccount", account, f"--namespace={SPACE}")
+    apply(node, trust())
+    node.kubectl("wait", "--for=condition=Ready", f"ftrust/{SPACE}", "--timeout=60s")
+    apply(node, binding())
+    node.kubectl("wait", "--for=condition=Ready", "wbind/files", f"--namespace={SPACE}", "--timeout=60s")
+    load(node, aws, ROLE)
+    yield node
+    forget(node, SPACE, SPACE)
+    forget_namespaces(node, SPACE)
 
 
 def trust() -> dict[str, Any]:
@@ -109,7 +114,7 @@ def workload(aws: AWSParty, name: str, *command: str, **spec: Any) -> dict[str, 
     """A pod under `restricted` whose hosts file has AWS's names."""
     wanted = pod(name, SPACE, *command, image=EXCHANGE, serviceAccountName="reporter", **spec)
     wanted["spec"]["containers"][0]["securityContext"] = RESTRICTED
-    wanted["spec"]["hostAliases"] = [{"ip": network.MACHINE, "hostnames": list(aws.hosts)}]
+    wanted["spec"]["hostAliases"] = [{"ip": PLACE, "hostnames": list(aws.hosts)}]
     return wanted
 
 
@@ -222,8 +227,9 @@ def test_boto3_at_the_endpoint_through_a_renewal_to_the_end(team: Node, aws: AWS
     session = f"{SPACE}.asked"
 
     def said(role: str) -> bool:
-        shown = team.kubectl("logs", "asks", f"--namespace={SPACE}", f"--container={container['name']}", check=False)
-        return f"assumed-role/{role}/{session}" in shown.stdout
+        with suppress(APIError):  # it has not begun
+            return f"assumed-role/{role}/{session}" in log(team, "asks", SPACE, container["name"])
+        return False
 
     until(lambda: said("reports"), "the first identity", within=120)
     # Another role is another credential, exchanged for while the program goes on asking.
@@ -250,9 +256,8 @@ def test_a_deleted_binding_takes_the_credential_back(team: Node, aws: AWSParty) 
 
     assert output(team, "watches", SPACE) == "gone\n"
     until(
-        lambda: "no live WorkloadBinding" in team.kubectl(
-            "create", "token", "reporter", f"--namespace={SPACE}", f"--audience=https://{SPACE}.sts.example",
-            "--bound-object-kind=Pod", "--bound-object-name=watches", check=False,
-        ).stderr,
+        lambda: (
+            "no live WorkloadBinding" in refusal(team, "reporter", SPACE, f"https://{SPACE}.sts.example", pod="watches")
+        ),
         "the next token to be refused",
-    )  # fmt: skip
+    )
