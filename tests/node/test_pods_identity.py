@@ -40,6 +40,7 @@ OWNERS: list[tuple[str, dict[str, int], str, str]] = [
 ]
 """Pod, its security context, and who owns its credential files with which mode."""
 
+SHOWS = "env; find /var/run/secrets /var/run -name '*apostille*'"
 TOKEN_FILE = "/var/run/apostille.dev/database/token"
 
 
@@ -74,6 +75,45 @@ def job() -> dict[str, Any]:
     }
 
 
+def intruder(node: Node) -> tuple[dict[str, Any], dict[str, Any]]:
+    """A pod of ``stranger`` with a token for MinIO, and the authority that it trusts."""
+    told = json.loads(kubectl(node, "get", "ftrust", "minio-prod", "-o", "json").stdout)
+    authority = {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": "minio", "namespace": NAMESPACE},
+        "data": {"ca.pem": told["spec"]["relyingParty"]["minio"]["caBundle"]},
+    }
+    wanted = application(
+        "intrudes",
+        "stranger",
+        "python3",
+        "-c",
+        LISTS,
+        volumes=[
+            {"name": "stolen", "secret": {"secretName": "stranger"}},
+            {"name": "authority", "configMap": {"name": "minio"}},
+        ],
+    )
+    wanted["spec"]["containers"][0] |= {
+        "env": [
+            {"name": name, "value": value}
+            for name, value in {
+                "AWS_ROLE_ARN": "arn:minio:iam:::role/ledger-reader",
+                "AWS_WEB_IDENTITY_TOKEN_FILE": "/stolen/token",
+                "AWS_REGION": "us-east-1",
+                "AWS_ENDPOINT_URL": MINIO,
+                "AWS_CA_BUNDLE": "/authority/ca.pem",
+            }.items()
+        ],
+        "volumeMounts": [
+            {"name": "stolen", "mountPath": "/stolen"},
+            {"name": "authority", "mountPath": "/authority"},
+        ],
+    }
+    return authority, wanted
+
+
 @pytest.fixture(scope="module")
 def world(servers: SelfHosted) -> Iterator[SelfHosted]:
     """``reader`` is bound to MinIO, ``teller`` to Vault, in two namespaces, the second of which is ``restricted``.
@@ -82,8 +122,9 @@ def world(servers: SelfHosted) -> Iterator[SelfHosted]:
     """
     node = servers.node
     node.create_namespace(STRICT, {"pod-security.kubernetes.io/enforce": "restricted"})
+    node.create_namespace(ELSEWHERE)
     spaces = (NAMESPACE, STRICT)
-    for of in spaces:
+    for of in (*spaces, ELSEWHERE):
         accounts(node, "reader", "teller", "stranger", namespace=of)
     # Before there is a trust nobody refuses it: the only way to a token that nobody declared.
     token = kubectl(node, "create", "token", "stranger", f"--audience={MINIO}").stdout.strip()
@@ -116,6 +157,12 @@ def world(servers: SelfHosted) -> Iterator[SelfHosted]:
         job(),
         *(application(name, "teller", securityContext=security) for name, security, _, _ in OWNERS),
         application("looks", "teller"),
+        application("leaves", "teller"),
+        *intruder(node),
+        *(
+            application(f"bare-{account}", account, "sh", "-c", SHOWS, namespace=ELSEWHERE)
+            for account in ("reader", "teller")
+        ),
     )
     assert "PodSecurity" not in refused
     yield servers
@@ -151,12 +198,7 @@ def test_a_pod_under_restricted_stays_under_it(node: Node, account: str, said: s
 
 
 def test_a_pod_of_another_namespace_gets_nothing(node: Node) -> None:
-    node.create_namespace(ELSEWHERE)
-    accounts(node, "reader", "teller", namespace=ELSEWHERE)
-    command = ("sh", "-c", "env; find /var/run/secrets /var/run -name '*apostille*'")
-    names = {account: f"bare-{account}" for account in ("reader", "teller")}
-    apply(node, *(application(name, account, *command, namespace=ELSEWHERE) for account, name in names.items()))
-    for name in names.values():
+    for name in ("bare-reader", "bare-teller"):
         said = output(node, name, ELSEWHERE)
 
         assert "HOSTNAME" in said
@@ -166,44 +208,8 @@ def test_a_pod_of_another_namespace_gets_nothing(node: Node) -> None:
         assert not [key for key in pod["metadata"].get("annotations", {}) if "apostille" in key]
 
 
-def test_minio_refuses_another_subject_with_the_right_audience(world: SelfHosted, node: Node) -> None:
+def test_minio_refuses_another_subject_with_the_right_audience(node: Node) -> None:
     """The token is genuine and from before the trust: only the subject is not the bound one."""
-    told = json.loads(kubectl(node, "get", "ftrust", "minio-prod", "-o", "json").stdout)
-    authority = {
-        "apiVersion": "v1",
-        "kind": "ConfigMap",
-        "metadata": {"name": "minio", "namespace": NAMESPACE},
-        "data": {"ca.pem": told["spec"]["relyingParty"]["minio"]["caBundle"]},
-    }
-    wanted = application(
-        "intrudes",
-        "stranger",
-        "python3",
-        "-c",
-        LISTS,
-        volumes=[
-            {"name": "stolen", "secret": {"secretName": "stranger"}},
-            {"name": "authority", "configMap": {"name": "minio"}},
-        ],
-    )
-    wanted["spec"]["containers"][0] |= {
-        "env": [
-            {"name": name, "value": value}
-            for name, value in {
-                "AWS_ROLE_ARN": "arn:minio:iam:::role/ledger-reader",
-                "AWS_WEB_IDENTITY_TOKEN_FILE": "/stolen/token",
-                "AWS_REGION": "us-east-1",
-                "AWS_ENDPOINT_URL": MINIO,
-                "AWS_CA_BUNDLE": "/authority/ca.pem",
-            }.items()
-        ],
-        "volumeMounts": [
-            {"name": "stolen", "mountPath": "/stolen"},
-            {"name": "authority", "mountPath": "/authority"},
-        ],
-    }
-    apply(node, authority, wanted)
-
     said = output(node, "intrudes", NAMESPACE)
 
     assert "AssumeRoleWithWebIdentity" in said
@@ -258,7 +264,6 @@ def test_a_token_is_renewed_in_the_running_pod(world: SelfHosted, node: Node) ->
 
 
 def test_what_ends_with_its_pod_is_revoked(world: SelfHosted, node: Node) -> None:
-    apply(node, application("leaves", "teller"))
     ready(node, "leaves", NAMESPACE)
     token = inside(node, "leaves", "cat", TOKEN_FILE)
     assert world.vault.read_secret("payments", token).status == 200

@@ -118,45 +118,16 @@ def workload(aws: AWSParty, name: str, *command: str, **spec: Any) -> dict[str, 
     return wanted
 
 
-def test_credentials_are_there_before_the_containers_and_the_init_containers(team: Node, aws: AWSParty) -> None:
-    look = f"test -s {CREDENTIALS} && grep -c aws_session_token {CREDENTIALS}"
-    wanted = workload(aws, "early", "sh", "-c", look)
-    first = {**wanted["spec"]["containers"][0], "name": "first"}
-    wanted["spec"]["initContainers"] = [first]
-    apply(team, wanted)
-
-    assert output(team, "early", SPACE) == "1\n"
-    assert output(team, "early", SPACE, "first") == "1\n"
-    assert ("OK", f"system:serviceaccount:{SPACE}:reporter") in [(e.code, e.subject) for e in aws.exchanges]
-
-
-def test_the_token_is_the_sidecars_alone(team: Node, aws: AWSParty) -> None:
-    apply(team, workload(aws, "exposed", "sh", "-c", f"ls /var/run/secrets; stat -c %a {CREDENTIALS}"))
-
-    # Neither uid nor group is declared: then the file is for whoever mounts its volume.
-    assert output(team, "exposed", SPACE) == "kubernetes.io\n644\n"
-
-
-def test_a_file_belongs_to_the_uid_that_the_pod_declares(team: Node, aws: AWSParty) -> None:
-    wanted = workload(aws, "owned", "sh", "-c", f"id -u; stat -c '%u %a' {CREDENTIALS}; cat {CREDENTIALS} | wc -l")
-    wanted["spec"]["securityContext"] = {"runAsUser": 10001}
-    apply(team, wanted)
-
-    uid, owner, lines = output(team, "owned", SPACE).splitlines()
-
-    assert (uid, owner) == ("10001", "10001 600")
-    assert int(lines) > 3
-
-
-def test_a_file_is_the_groups_where_the_pod_has_one(team: Node, aws: AWSParty) -> None:
-    wanted = workload(aws, "grouped", "sh", "-c", f"stat -c '%g %a' {CREDENTIALS}; cat {CREDENTIALS} >/dev/null")
-    wanted["spec"]["securityContext"] = {"fsGroup": 20002}
-    apply(team, wanted)
-
-    assert output(team, "grouped", SPACE) == "20002 640\n"
-
-
-def test_a_job_completes_beside_its_sidecar(team: Node, aws: AWSParty) -> None:
+@pytest.fixture(scope="module")
+def begun(team: Node, aws: AWSParty) -> None:
+    """All that run to their end by themselves: together they take little longer than one."""
+    early = workload(aws, "early", "sh", "-c", f"test -s {CREDENTIALS} && grep -c aws_session_token {CREDENTIALS}")
+    early["spec"]["initContainers"] = [{**early["spec"]["containers"][0], "name": "first"}]
+    exposed = workload(aws, "exposed", "sh", "-c", f"ls /var/run/secrets; stat -c %a {CREDENTIALS}")
+    owned = workload(aws, "owned", "sh", "-c", f"id -u; stat -c '%u %a' {CREDENTIALS}; cat {CREDENTIALS} | wc -l")
+    owned["spec"]["securityContext"] = {"runAsUser": 10001}
+    grouped = workload(aws, "grouped", "sh", "-c", f"stat -c '%g %a' {CREDENTIALS}; cat {CREDENTIALS} >/dev/null")
+    grouped["spec"]["securityContext"] = {"fsGroup": 20002}
     template = workload(aws, "", "sh", "-c", f"grep -q aws_session_token {CREDENTIALS}")["spec"]
     job = {
         "apiVersion": "batch/v1",
@@ -164,8 +135,37 @@ def test_a_job_completes_beside_its_sidecar(team: Node, aws: AWSParty) -> None:
         "metadata": {"name": "ends", "namespace": SPACE},
         "spec": {"backoffLimit": 0, "template": {"spec": template}},
     }
-    apply(team, job)
+    apply(team, early, exposed, owned, grouped, job)
 
+
+@pytest.mark.usefixtures("begun")
+def test_credentials_are_there_before_the_containers_and_the_init_containers(team: Node, aws: AWSParty) -> None:
+    assert output(team, "early", SPACE) == "1\n"
+    assert output(team, "early", SPACE, "first") == "1\n"
+    assert ("OK", f"system:serviceaccount:{SPACE}:reporter") in [(e.code, e.subject) for e in aws.exchanges]
+
+
+@pytest.mark.usefixtures("begun")
+def test_the_token_is_the_sidecars_alone(team: Node) -> None:
+    # Neither uid nor group is declared: then the file is for whoever mounts its volume.
+    assert output(team, "exposed", SPACE) == "kubernetes.io\n644\n"
+
+
+@pytest.mark.usefixtures("begun")
+def test_a_file_belongs_to_the_uid_that_the_pod_declares(team: Node) -> None:
+    uid, owner, lines = output(team, "owned", SPACE).splitlines()
+
+    assert (uid, owner) == ("10001", "10001 600")
+    assert int(lines) > 3
+
+
+@pytest.mark.usefixtures("begun")
+def test_a_file_is_the_groups_where_the_pod_has_one(team: Node) -> None:
+    assert output(team, "grouped", SPACE) == "20002 640\n"
+
+
+@pytest.mark.usefixtures("begun")
+def test_a_job_completes_beside_its_sidecar(team: Node) -> None:
     team.kubectl("wait", "--for=condition=Complete", "job/ends", f"--namespace={SPACE}", "--timeout=90s")
 
 
