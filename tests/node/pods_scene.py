@@ -15,7 +15,7 @@ from apostille_testbed.node import derived
 from apostille_testbed.node.derived import APPLICATION
 from apostille_testbed.node.self_hosted import ALIASES, MINIO, VAULT, SelfHosted
 from apostille_testbed.progress import Console
-from node.scene import apply, pod, until
+from node.scene import apply, met, pod, until
 
 NAMESPACE = "treasury"
 BUCKET, OBJECT = "ledger", "2026/11.csv"
@@ -131,13 +131,10 @@ def in_force(world: SelfHosted, trust: dict[str, Any], *bindings: dict[str, Any]
     """Declares them and returns when the cluster grants and the server accepts what they say."""
     node, name = world.node, trust["metadata"]["name"]
     apply(node, trust)
-    node.kubectl("wait", "--for=condition=Ready", f"ftrust/{name}", "--timeout=60s")
+    met(node, f"federationtrusts/{name}")
     apply(node, *bindings)
     for made in bindings:
-        metadata = made["metadata"]
-        node.kubectl(
-            "wait", "--for=condition=Ready", f"wbind/{metadata['name']}", "-n", metadata["namespace"], "--timeout=60s"
-        )
+        met(node, f"workloadbindings/{made['metadata']['name']}", made["metadata"]["namespace"])
     subjects = {
         f"system:serviceaccount:{made['metadata']['namespace']}:{account}"
         for made in bindings

@@ -6,7 +6,7 @@ import http.client
 import json
 import ssl
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ _SYSTEM_AUTHORITIES = "/usr/lib/ssl/cert.pem"
 """Where the OpenSSL of the base image looks."""
 
 _OURS = "/apis/apostille.dev/v1alpha1"
-_GROUPS = {"workloadbindings": _OURS, "jobs": "/apis/batch/v1"}
+_GROUPS = {"federationtrusts": _OURS, "workloadbindings": _OURS, "jobs": "/apis/batch/v1"}
 """Kinds that are not of the core."""
 
 RESTRICTED: dict[str, Any] = {
@@ -50,22 +50,36 @@ def pod(name: str, namespace: str, *command: str, image: str = BUSYBOX, **spec: 
 
 
 def apply(node: Node, *objects: dict[str, Any], check: bool = True) -> str:
-    """Applies them in one go as the administrator; returns what kubectl wrote to standard error."""
-    text = json.dumps({"apiVersion": "v1", "kind": "List", "items": list(objects)})
-    return node.kubectl("apply", "-f", "-", input=text, check=check).stderr
+    """Applies them as the administrator; returns the API server's warnings and, unless ``check``, its refusals."""
+    said: list[str] = []
+    for one in objects:
+        try:
+            said += node.client.apply(_path(one), one)
+        except APIError as error:
+            if check:
+                raise
+            said.append(str(error))
+    return "\n".join(said)
 
 
-def stored(node: Node, path: str, namespace: str) -> dict[str, Any]:
-    """An object of a namespace, such as ``pods/app``, without a process each time one looks. Raises APIError."""
-    kind = path.partition("/")[0]
-    found: dict[str, Any] = node.client.request("GET", f"{_GROUPS.get(kind, '/api/v1')}/namespaces/{namespace}/{path}")
+def _path(one: Mapping[str, Any]) -> str:
+    version, metadata = one["apiVersion"], one["metadata"]
+    group = f"/api/{version}" if version == "v1" else f"/apis/{version}"
+    namespace = f"/namespaces/{metadata['namespace']}" if "namespace" in metadata else ""
+    return f"{group}{namespace}/{one['kind'].lower()}s/{metadata['name']}"
+
+
+def stored(node: Node, path: str, namespace: str = "") -> dict[str, Any]:
+    """An object, such as ``pods/app``, without a process each time one looks. Raises APIError."""
+    group = _GROUPS.get(path.partition("/")[0], "/api/v1")
+    where = f"{group}/namespaces/{namespace}" if namespace else group
+    found: dict[str, Any] = node.client.request("GET", f"{where}/{path}")
     return found
 
 
 def log(node: Node, name: str, namespace: str, container: str) -> str:
-    """What a container wrote so far, without a process each time one looks; a lone line of JSON is written anew."""
-    text = node.client.request("GET", f"/api/v1/namespaces/{namespace}/pods/{name}/log?container={container}")
-    return text if isinstance(text, str) else json.dumps(text)
+    """What a container wrote so far, without a process each time one looks. Raises APIError."""
+    return node.client.text(f"/api/v1/namespaces/{namespace}/pods/{name}/log?container={container}")
 
 
 def refusal(node: Node, account: str, namespace: str, audience: str, pod: str = "") -> str:
@@ -109,8 +123,25 @@ def forget_namespaces(node: Node, *names: str) -> None:
 
 
 def ready(node: Node, name: str, namespace: str) -> None:
-    """Returns when the pod is Ready. Raises KubectlError."""
-    node.kubectl("wait", "--for=condition=Ready", f"pod/{name}", f"--namespace={namespace}", "--timeout=60s")
+    """Returns when the pod is Ready. Raises TimeoutError, APIError."""
+    met(node, f"pods/{name}", namespace)
+
+
+def met(node: Node, path: str, namespace: str = "", condition: str = "Ready", within: float = WITHIN) -> None:
+    """Returns when a condition of an object, such as ``pods/app``, is true. Raises TimeoutError, APIError."""
+
+    def true() -> bool:
+        found = stored(node, path, namespace)
+        generation = found["metadata"].get("generation", 0)
+        return any(
+            one["type"] == condition
+            and one["status"] == "True"
+            # What a condition says of the object before its last change says nothing.
+            and one.get("observedGeneration", generation) >= generation
+            for one in found.get("status", {}).get("conditions", ())
+        )
+
+    until(true, f"{path} to be {condition}", within)
 
 
 def output(node: Node, name: str, namespace: str, container: str = "app") -> str:
@@ -120,7 +151,7 @@ def output(node: Node, name: str, namespace: str, container: str = "app") -> str
         return stored(node, f"pods/{name}", namespace)["status"]["phase"] in ("Succeeded", "Failed")
 
     until(ended, f"pod {name} to end")
-    return node.kubectl("logs", name, f"--namespace={namespace}", f"--container={container}").stdout
+    return log(node, name, namespace, container)
 
 
 def trusting(node: Node, authorities: str, folder: Path) -> str:

@@ -26,7 +26,7 @@ from node.every_mode.at_the_parties import LIFE, apply_rendered, prepare
 from node.every_mode.declarations import PARTIES, bindings, trust
 from node.every_mode.rows import JOBS, LIVES, LONG, MODES, ROWS, Long, Row
 from node.pods_scene import accounts
-from node.scene import apply, forget, forget_namespaces, until
+from node.scene import apply, forget, forget_namespaces, met, until
 
 _WITHIN = 300.0
 
@@ -56,10 +56,12 @@ def world(node: Node, parties: Parties) -> Iterator[Node]:
     accounts(node, LIVES, namespace=LIVES)
     apply(node, *(trust(kind, parties) for kind in PARTIES))
     trusts = [kind.lower() for kind in PARTIES]
-    node.kubectl("wait", "--for=condition=Ready", "ftrust", *trusts, "--timeout=120s")
-    apply(node, *bindings())
-    for name in (JOBS, LIVES):
-        node.kubectl("wait", "--for=condition=Ready", "wbind", "--all", f"--namespace={name}", "--timeout=120s")
+    for name in trusts:
+        met(node, f"federationtrusts/{name}", within=120)
+    declared = bindings()
+    apply(node, *declared)
+    for one in declared:
+        met(node, f"workloadbindings/{one['metadata']['name']}", one["metadata"]["namespace"], within=120)
     with ThreadPoolExecutor(len(PARTIES)) as pool:
         list(pool.map(lambda kind: apply_rendered(node, parties, kind), PARTIES))
     hosts = everybody.aliases(parties)
@@ -69,9 +71,9 @@ def world(node: Node, parties: Parties) -> Iterator[Node]:
     # Hydra takes an assertion once, and the kubelet asks for another when four fifths of its life are over, or when it
     # restarts. What it is about to start then would never be, so this comes ahead of the Jobs.
     node.restart_kubelet()
-    for kind, declared in PARTIES.items():
-        if declared.other:
-            _turn(node, parties, kind, declared.other[1])
+    for kind, party in PARTIES.items():
+        if party.other:
+            _turn(node, parties, kind, party.other[1])
     refused += apply(node, *(pods.job(mode, hosts) for mode in MODES))
     assert "PodSecurity" not in refused
     yield node

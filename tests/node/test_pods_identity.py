@@ -27,7 +27,7 @@ from node.pods_scene import (
     vault_audience,
     vault_trust,
 )
-from node.scene import RESTRICTED, apply, forget, forget_namespaces, log, output, ready, stored, until
+from node.scene import RESTRICTED, apply, forget, forget_namespaces, log, met, output, ready, stored, until
 
 pytestmark = pytest.mark.usefixtures("world")
 
@@ -184,7 +184,7 @@ def test_a_secret_of_vault_through_the_sidecars_file(node: Node) -> None:
 
 
 def test_a_job_with_the_sidecar_completes(node: Node) -> None:
-    node.kubectl("wait", "--for=condition=Complete", "job/settles", f"--namespace={NAMESPACE}", "--timeout=60s")
+    met(node, "jobs/settles", NAMESPACE, "Complete")
     told = json.loads(kubectl(node, "get", "pods", "-l", "job-name=settles", "-o", "json").stdout)["items"]
     assert [pod["status"]["phase"] for pod in told] == ["Succeeded"]
     sidecar = told[0]["status"]["initContainerStatuses"][0]

@@ -10,6 +10,8 @@ from node.scene import ROOT, apply, output, pod, refusal, refusers, stored, unti
 from node.shared import remove_kinds
 
 QUICKSTART = ROOT / "examples" / "quickstart"
+SHORT = "admission.extraArgs={--lame-duck=1}"
+"""Who is told to stop serves on for a second: what refuses then would refuse sooner."""
 AUDIENCE = "https://aws-prod.sts.example"
 
 
@@ -18,10 +20,10 @@ def test_removal_leaves_nothing_that_refuses_pods(bare: Node, kinds: str) -> Non
     """With a binding in force; kinds of the release, or applied by kubectl before it and none of its business."""
     node = bare
     remove_kinds(node)
-    settings = ()
+    settings = [SHORT]
     if kinds == "kubectl":
         node.kubectl("apply", "--server-side", "-f", ROOT / "crds")
-        settings = ("crds.enabled=false",)
+        settings.append("crds.enabled=false")
     with Release(node, *settings):
         for file in ("00-namespace.yaml", "10-trust.yaml"):
             node.kubectl("apply", "-f", QUICKSTART / file)

@@ -18,7 +18,7 @@ from apostille_testbed.node.images import EXCHANGE
 from apostille_testbed.parties import party
 from apostille_testbed.parties.aws import AWSParty
 from apostille_testbed.progress import Console
-from node.scene import RESTRICTED, apply, forget, forget_namespaces, log, output, pod, ready, refusal, until
+from node.scene import RESTRICTED, apply, forget, forget_namespaces, log, met, output, pod, ready, refusal, until
 
 ROLE, OTHER = "arn:aws:iam::123456789012:role/reports", "arn:aws:iam::123456789012:role/archive"
 SPACE = "reports"
@@ -43,11 +43,11 @@ def team(node: Node, aws: AWSParty, trusting: Callable[[str], Release]) -> Itera
     trusting(aws.ca.read_text())
     node.create_namespace(SPACE, {"pod-security.kubernetes.io/enforce": "restricted"})
     for account in ("reporter", "asker"):
-        node.kubectl("create", "serviceaccount", account, f"--namespace={SPACE}")
+        node.client.request("POST", f"/api/v1/namespaces/{SPACE}/serviceaccounts", {"metadata": {"name": account}})
     apply(node, trust())
-    node.kubectl("wait", "--for=condition=Ready", f"ftrust/{SPACE}", "--timeout=60s")
+    met(node, f"federationtrusts/{SPACE}")
     apply(node, binding())
-    node.kubectl("wait", "--for=condition=Ready", "wbind/files", f"--namespace={SPACE}", "--timeout=60s")
+    met(node, "workloadbindings/files", SPACE)
     load(node, aws, ROLE)
     yield node
     forget(node, SPACE, SPACE)
@@ -166,7 +166,7 @@ def test_a_file_is_the_groups_where_the_pod_has_one(team: Node) -> None:
 
 @pytest.mark.usefixtures("begun")
 def test_a_job_completes_beside_its_sidecar(team: Node) -> None:
-    team.kubectl("wait", "--for=condition=Complete", "job/ends", f"--namespace={SPACE}", "--timeout=90s")
+    met(team, "jobs/ends", SPACE, "Complete", within=90)
 
 
 def test_a_changed_target_reaches_a_running_pod(team: Node, aws: AWSParty) -> None:
@@ -214,7 +214,7 @@ def test_boto3_at_the_endpoint_through_a_renewal_to_the_end(team: Node, aws: AWS
     team.kubectl("create", "configmap", "authority", f"--namespace={SPACE}", f"--from-file=ca.pem={aws.ca}")
     apply(team, endpoint())
     wbind = ("wbind", "asked", f"--namespace={SPACE}")
-    team.kubectl("wait", "--for=condition=Ready", *wbind, "--timeout=60s")
+    met(team, "workloadbindings/asked", SPACE)
     load(team, aws, ROLE, "asker")
     wanted = workload(aws, "asks", "python3", "-c", ASKS)
     container = wanted["spec"]["containers"][0]
