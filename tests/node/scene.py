@@ -26,6 +26,9 @@ KINDS = ("federationtrusts.apostille.dev", "workloadbindings.apostille.dev")
 _SYSTEM_AUTHORITIES = "/usr/lib/ssl/cert.pem"
 """Where the OpenSSL of the base image looks."""
 
+SHORT = "admission.extraArgs={--lame-duck=1}"
+"""A setting: told to stop, it serves on for one second, so that what still refused without it would show sooner."""
+
 _OURS = "/apis/apostille.dev/v1alpha1"
 _GROUPS = {"federationtrusts": _OURS, "workloadbindings": _OURS, "jobs": "/apis/batch/v1"}
 """Kinds that are not of the core."""
@@ -75,6 +78,12 @@ def stored(node: Node, path: str, namespace: str = "") -> dict[str, Any]:
     where = f"{group}/namespaces/{namespace}" if namespace else group
     found: dict[str, Any] = node.client.request("GET", f"{where}/{path}")
     return found
+
+
+def retarget(node: Node, namespace: str, binding: str, target: dict[str, Any]) -> None:
+    """Changes the target of a binding."""
+    path = f"{_OURS}/namespaces/{namespace}/workloadbindings/{binding}"
+    node.client.request("PATCH", path, {"spec": {"target": target}})
 
 
 def log(node: Node, name: str, namespace: str, container: str) -> str:

@@ -6,7 +6,6 @@ through renewals, until their bindings are deleted.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
@@ -26,7 +25,7 @@ from node.every_mode.at_the_parties import LIFE, apply_rendered, prepare
 from node.every_mode.declarations import PARTIES, bindings, trust
 from node.every_mode.rows import JOBS, LIVES, LONG, MODES, ROWS, Long, Row
 from node.pods_scene import accounts
-from node.scene import apply, forget, forget_namespaces, met, until
+from node.scene import apply, forget, forget_namespaces, met, retarget, until
 
 _WITHIN = 300.0
 
@@ -67,7 +66,7 @@ def world(node: Node, parties: Parties) -> Iterator[Node]:
     hosts = everybody.aliases(parties)
     refused = apply(node, pods.lives(hosts))
     with suppress(TimeoutError):
-        until(lambda: _answered(node, 0, 1), "first answers", within=_WITHIN)
+        until(lambda: _answered(node, 0, 1), "first answers", within=_WITHIN, pause=0.5)
     # Hydra takes an assertion once, and the kubelet asks for another when four fifths of its life are over, or when it
     # restarts. What it is about to start then would never be, so this comes ahead of the Jobs.
     node.restart_kubelet()
@@ -85,8 +84,7 @@ def world(node: Node, parties: Parties) -> Iterator[Node]:
 def _turn(node: Node, parties: Parties, kind: str, other: dict[str, Any]) -> None:
     """The pod that lives gets another target at a party; what it had stays there, as it is in use."""
     before = everybody.rendered(node, kind.lower())
-    change = json.dumps({"spec": {"target": {kind.lower(): other}}})
-    node.kubectl("patch", "wbind", kind.lower(), f"--namespace={LIVES}", "--type=merge", "-p", change)
+    retarget(node, LIVES, kind.lower(), {kind.lower(): other})
     until(lambda: everybody.rendered(node, kind.lower()) != before, f"other documents for {kind}", within=_WITHIN)
     apply_rendered(node, parties, kind, before)
 
@@ -115,7 +113,7 @@ def lived(world: Node) -> Lived:
     """Each credential is renewed, then the bindings are deleted."""
 
     with suppress(TimeoutError):
-        until(lambda: _answered(world, -1, 2), "renewals", within=_WITHIN)
+        until(lambda: _answered(world, -1, 2), "renewals", within=_WITHIN, pause=0.5)
     before = logs.exchanges(logs.read(world, LIVES, LIVES))
     world.kubectl("delete", "wbind", "--all", f"--namespace={LIVES}", "--timeout=120s")
     with suppress(TimeoutError):

@@ -29,7 +29,7 @@ from node.pods_scene import (
     vault_audience,
     vault_trust,
 )
-from node.scene import apply, forget, log, patch, ready, refusal, stored, until
+from node.scene import apply, forget, log, patch, ready, refusal, retarget, stored, until
 
 pytestmark = pytest.mark.usefixtures("world")
 
@@ -89,23 +89,18 @@ def restarts(node: Node, account: str) -> list[int]:
     return [one["restartCount"] for one in status["initContainerStatuses"] + status["containerStatuses"]]
 
 
-def retarget(node: Node, role: str) -> None:
-    change = {"spec": {"target": {"vault": {"role": role}}}}
-    node.kubectl("patch", "wbind", "moved", "-n", NAMESPACE, "--type=merge", "-p", json.dumps(change))
-
-
 def test_a_changed_target_reaches_a_running_pod_without_a_restart(world: SelfHosted, node: Node) -> None:
     before = credential(node, "mover")
     assert policies(world, before) == ["default", "payments"]
 
-    retarget(node, "audit")
+    retarget(node, NAMESPACE, "moved", {"vault": {"role": "audit"}})
     until(lambda: "role-audit.json" in world.rendered(TRUST), "the rendered documents")
     at_the_server(world, trust(world))
 
     soon(lambda: policies(world, credential(node, "mover")) == ["audit", "default"], "a token of the other role")
     until(lambda: policies(world, before) == [], "the former token to be revoked")
     assert restarts(node, "mover") == [0, 0]
-    retarget(node, "payments")
+    retarget(node, NAMESPACE, "moved", {"vault": {"role": "payments"}})
     until(lambda: "role-audit.json" not in world.rendered(TRUST), "the rendered documents")
     at_the_server(world, trust(world))
     soon(lambda: policies(world, credential(node, "mover")) == ["default", "payments"], "a token of the former role")

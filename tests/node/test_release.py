@@ -21,7 +21,7 @@ from apostille_testbed.chart import NAMESPACE, RELEASE, HelmError, helm
 from apostille_testbed.client import APIError
 from apostille_testbed.node import archive, images
 from apostille_testbed.progress import Console
-from node.scene import KINDS, ROOT, apply, pod, ready, refusal, refusers, remove_pods, until
+from node.scene import KINDS, ROOT, SHORT, apply, pod, ready, refusal, refusers, remove_pods, until
 
 QUICKSTART = ROOT / "examples" / "quickstart"
 BEFORE = ROOT / "tests" / "releases" / "0.1.0"
@@ -118,7 +118,8 @@ def test_an_uninstall_leaves_what_was_declared_and_an_installation_takes_it_up(s
     assert "s3-reader" in stocked.kubectl("get", "wbind", "--namespace=payments").stdout
     until(lambda: refusal(stocked, "default", "payments", AUDIENCE) == "", "tokens to be free again")
 
-    released(stocked, "install", RELEASE, ROOT / "charts" / "apostille", "--wait", "--timeout=120s")
+    short = f"--set={SHORT}"
+    released(stocked, "install", RELEASE, ROOT / "charts" / "apostille", short, "--wait", "--timeout=120s")
     until(lambda: refusal(stocked, "default", "payments", AUDIENCE) != "", "what was declared to be in force again")
     released(stocked, "uninstall", RELEASE, "--wait", "--timeout=120s")
     stocked.kubectl("delete", "pod,wbind", "--all", "--namespace=payments", "--now")

@@ -6,12 +6,10 @@ import pytest
 
 from apostille_testbed import Node
 from apostille_testbed.chart import NAMESPACE, Release
-from node.scene import ROOT, apply, output, pod, refusal, refusers, stored, until
+from node.scene import ROOT, SHORT, apply, output, pod, refusal, refusers, stored, until
 from node.shared import remove_kinds
 
 QUICKSTART = ROOT / "examples" / "quickstart"
-SHORT = "admission.extraArgs={--lame-duck=1}"
-"""Who is told to stop serves on for a second: what refuses then would refuse sooner."""
 AUDIENCE = "https://aws-prod.sts.example"
 
 

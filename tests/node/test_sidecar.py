@@ -18,7 +18,20 @@ from apostille_testbed.node.images import EXCHANGE
 from apostille_testbed.parties import party
 from apostille_testbed.parties.aws import AWSParty
 from apostille_testbed.progress import Console
-from node.scene import RESTRICTED, apply, forget, forget_namespaces, log, met, output, pod, ready, refusal, until
+from node.scene import (
+    RESTRICTED,
+    apply,
+    forget,
+    forget_namespaces,
+    log,
+    met,
+    output,
+    pod,
+    ready,
+    refusal,
+    retarget,
+    until,
+)
 
 ROLE, OTHER = "arn:aws:iam::123456789012:role/reports", "arn:aws:iam::123456789012:role/archive"
 SPACE = "reports"
@@ -174,9 +187,8 @@ def test_a_changed_target_reaches_a_running_pod(team: Node, aws: AWSParty) -> No
     ready(team, "follows", SPACE)
     wbind = ("wbind", "files", f"--namespace={SPACE}")
     count = "jsonpath={.status.initContainerStatuses[0].restartCount} {.status.containerStatuses[0].restartCount}"
-    change = {"spec": {"target": {"aws": {"roleARN": OTHER}}}}
 
-    team.kubectl("patch", *wbind, "--type=merge", "-p", json.dumps(change))
+    retarget(team, SPACE, "files", {"aws": {"roleARN": OTHER}})
 
     try:
         load(team, aws, OTHER)
@@ -184,7 +196,7 @@ def test_a_changed_target_reaches_a_running_pod(team: Node, aws: AWSParty) -> No
         assert team.kubectl("get", "pod", "follows", f"--namespace={SPACE}", "-o", count).stdout == "0 0"
         team.kubectl("wait", "--for=jsonpath={.status.pods.stale}=0", *wbind, "--timeout=30s")
     finally:
-        team.kubectl("patch", *wbind, "--type=merge", "-p", json.dumps({"spec": binding()["spec"]}))
+        retarget(team, SPACE, "files", {"aws": {"roleARN": ROLE}})
         load(team, aws, ROLE)
         team.kubectl("delete", "pod", "follows", f"--namespace={SPACE}", "--timeout=60s")
 
@@ -233,8 +245,7 @@ def test_boto3_at_the_endpoint_through_a_renewal_to_the_end(team: Node, aws: AWS
 
     until(lambda: said("reports"), "the first identity", within=120)
     # Another role is another credential, exchanged for while the program goes on asking.
-    change = {"spec": {"target": {"aws": {"roleARN": OTHER}}}}
-    team.kubectl("patch", *wbind, "--type=merge", "-p", json.dumps(change))
+    retarget(team, SPACE, "asked", {"aws": {"roleARN": OTHER}})
     load(team, aws, OTHER, "asker")
     until(lambda: said("archive"), "the renewed identity", within=120)
     team.kubectl("delete", *wbind, "--timeout=60s")
