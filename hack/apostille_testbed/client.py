@@ -37,22 +37,38 @@ class Client:
             APIError: the server refused.
             OSError: it cannot be reached, or did not answer in ``timeout`` seconds.
         """
+        kind = "application/merge-patch+json" if method == "PATCH" else "application/json"
+        text, _ = self._send(method, path, body, kind, timeout)
+        return _decoded(text)
+
+    def text(self, path: str) -> str:
+        """The reply to a GET as it is, such as a log. Raises as `request` does."""
+        return self._send("GET", path)[0]
+
+    def apply(self, path: str, body: Any) -> list[str]:
+        """Server-side apply of the object at ``path``, which may be there or not; returns the server's warnings.
+
+        Raises as `request` does.
+        """
+        query = "?fieldManager=testbed&force=true"
+        return self._send("PATCH", path + query, body, "application/apply-patch+yaml")[1]
+
+    def _send(
+        self, method: str, path: str, body: Any = None, kind: str = "application/json", timeout: float = 30.0
+    ) -> tuple[str, list[str]]:
+        """Text and warnings."""
         connection = http.client.HTTPSConnection(self._address, self._port, context=self._context, timeout=timeout)
         try:
             # The key set has a media type of its own, and is not given to who asks for JSON alone.
-            kind = "application/merge-patch+json" if method == "PATCH" else "application/json"
             headers = {"Accept": "application/json, */*;q=0.1", "Content-Type": kind}
             connection.request(method, path, None if body is None else json.dumps(body), headers)
             response = connection.getresponse()
             text = response.read().decode()
-            try:
-                reply = json.loads(text)
-            except ValueError:
-                reply = text
             if response.status >= 400:
+                reply = _decoded(text)
                 status = reply if isinstance(reply, dict) else {"message": text}
                 raise APIError(response.status, status.get("reason", response.reason), status.get("message", ""))
-            return reply
+            return text, response.headers.get_all("Warning", [])
         finally:
             connection.close()
 
@@ -70,3 +86,10 @@ class Client:
             return bool(self.request("GET", "/readyz", timeout=5) == "ok")
         except (OSError, APIError, http.client.HTTPException):
             return False
+
+
+def _decoded(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text

@@ -1,26 +1,25 @@
-"""Identities at real Vault and MinIO for pods on a real node: declared, in force on both sides, used."""
+"""Identities at real Vault and MinIO for pods on a real node: declared, in force on both sides, used.
+
+Modules share the servers and the namespace: each has trusts, a mount and names of its own.
+"""
 
 from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from apostille_testbed import Node
-from apostille_testbed.chart import Release
-from apostille_testbed.node import derived, self_hosted
+from apostille_testbed.node import derived
 from apostille_testbed.node.derived import APPLICATION
 from apostille_testbed.node.self_hosted import ALIASES, MINIO, VAULT, SelfHosted
 from apostille_testbed.progress import Console
-from node.scene import apply, pod, until
+from node.scene import apply, met, pod, until
 
-NAMESPACE = "payments"
+NAMESPACE = "treasury"
 BUCKET, OBJECT = "ledger", "2026/11.csv"
 SECRET = {"password": "correct horse"}
-MOUNT = "jwt-cluster-a"
-VAULT_AUDIENCE = f"{VAULT}/v1/auth/{MOUNT}"
 
 LISTS = f"""
 import boto3
@@ -44,18 +43,19 @@ print(json.load(urllib.request.urlopen(request, context=tls))["data"]["data"]["p
 STAYS = "trap 'exit 0' TERM; sleep 3600 & wait"
 
 
-@contextmanager
-def servers(release: Release) -> Iterator[SelfHosted]:
-    """Both servers with content, a namespace ``payments`` with service accounts, and the image `APPLICATION`."""
-    node = release.node
-    node.load(derived.application(Console()))
-    with self_hosted.self_hosted(node) as running:
-        running.minio.create_bucket(BUCKET, {OBJECT: b"balance"})
-        running.vault.write_secret("payments", SECRET)
-        for name in ("payments", "audit"):
-            running.vault.write_policy(name, f'path "secret/data/{name}" {{ capabilities = ["read"] }}')
-        node.create_namespace(NAMESPACE)
-        yield running
+def stock(world: SelfHosted) -> None:
+    """Gives both servers content, and the node the namespace and the image `APPLICATION`."""
+    world.node.load(derived.application(Console()))
+    world.minio.create_bucket(BUCKET, {OBJECT: b"balance"})
+    world.vault.write_secret("payments", SECRET)
+    for name in ("payments", "audit"):
+        world.vault.write_policy(name, f'path "secret/data/{name}" {{ capabilities = ["read"] }}')
+    world.node.create_namespace(NAMESPACE)
+
+
+def vault_audience(mount: str) -> str:
+    """The ``aud`` of tokens for a mount of Vault's JWT method."""
+    return f"{VAULT}/v1/auth/{mount}"
 
 
 def accounts(node: Node, *names: str, namespace: str = NAMESPACE) -> None:
@@ -88,15 +88,15 @@ def minio_trust(world: SelfHosted, allow: list[dict[str, Any]]) -> dict[str, Any
     return _trust("minio-prod", "MinIO", member, allow)
 
 
-def vault_trust(world: SelfHosted, allow: list[dict[str, Any]]) -> dict[str, Any]:
+def vault_trust(world: SelfHosted, name: str, mount: str, allow: list[dict[str, Any]]) -> dict[str, Any]:
     """Its targets ``payments`` and ``audit`` have a policy of their name."""
     member = {
         "address": VAULT,
-        "mount": MOUNT,
+        "mount": mount,
         "caBundle": world.vault.ca.read_text(),
-        "roles": [{"name": name, "policies": [name]} for name in ("payments", "audit")],
+        "roles": [{"name": role, "policies": [role]} for role in ("payments", "audit")],
     }
-    return _trust("vault-prod", "Vault", member, allow)
+    return _trust(name, "Vault", member, allow)
 
 
 def _trust(name: str, party: str, member: Mapping[str, Any], allow: list[dict[str, Any]]) -> dict[str, Any]:
@@ -131,28 +131,26 @@ def in_force(world: SelfHosted, trust: dict[str, Any], *bindings: dict[str, Any]
     """Declares them and returns when the cluster grants and the server accepts what they say."""
     node, name = world.node, trust["metadata"]["name"]
     apply(node, trust)
-    node.kubectl("wait", "--for=condition=Ready", f"ftrust/{name}", "--timeout=60s")
+    met(node, f"federationtrusts/{name}")
     apply(node, *bindings)
     for made in bindings:
-        metadata = made["metadata"]
-        node.kubectl(
-            "wait", "--for=condition=Ready", f"wbind/{metadata['name']}", "-n", metadata["namespace"], "--timeout=60s"
-        )
+        met(node, f"workloadbindings/{made['metadata']['name']}", made["metadata"]["namespace"])
     subjects = {
         f"system:serviceaccount:{made['metadata']['namespace']}:{account}"
         for made in bindings
         for account in made["spec"]["subject"]["serviceAccountNames"]
     }
     until(lambda: all(one in json.dumps(world.rendered(name)) for one in subjects), "the rendered documents")
-    at_the_server(world, name)
+    at_the_server(world, trust)
 
 
-def at_the_server(world: SelfHosted, trust: str) -> None:
-    """Applies what is rendered, as a platform team's pipeline would."""
-    if trust == "minio-prod":
-        world.minio.apply(world.rendered(trust))
+def at_the_server(world: SelfHosted, trust: Mapping[str, Any]) -> None:
+    """Applies what is rendered for a trust, as a platform team's pipeline would."""
+    documents, party = world.rendered(trust["metadata"]["name"]), trust["spec"]["relyingParty"]
+    if party["type"] == "MinIO":
+        world.minio.apply(documents)
     else:
-        world.vault.apply(MOUNT, world.rendered(trust))
+        world.vault.apply(party["vault"]["mount"], documents)
 
 
 def application(name: str, account: str, *command: str, namespace: str = NAMESPACE, **spec: Any) -> dict[str, Any]:
@@ -168,10 +166,10 @@ def inside(node: Node, name: str, *command: str, namespace: str = NAMESPACE) -> 
 
 
 def kubectl(node: Node, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """As the administrator, in ``payments``; failing is an answer."""
+    """As the administrator, in `NAMESPACE`; failing is an answer."""
     return node.kubectl(f"--namespace={NAMESPACE}", *arguments, check=False)
 
 
 def soon(true: Callable[[], bool], what: str) -> None:
-    """`until`, patient enough for a kubelet that looks at a pod every minute or two."""
-    until(true, what, within=180.0)
+    """`until`, patient enough for a kubelet that looks at a pod every minute or two, with a process for each look."""
+    until(true, what, within=180.0, pause=0.5)

@@ -6,8 +6,7 @@ through renewals, until their bindings are deleted.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
@@ -26,21 +25,20 @@ from node.every_mode.at_the_parties import LIFE, apply_rendered, prepare
 from node.every_mode.declarations import PARTIES, bindings, trust
 from node.every_mode.rows import JOBS, LIVES, LONG, MODES, ROWS, Long, Row
 from node.pods_scene import accounts
-from node.scene import apply, trusting, until
+from node.scene import apply, forget, forget_namespaces, met, retarget, until
 
 _WITHIN = 300.0
 
 
 @pytest.fixture(scope="module")
-def parties(node: Node, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Parties]:
+def parties(node: Node, trusting: Callable[[str], Release]) -> Iterator[Parties]:
     """All of them, and Apostille with a sidecar that trusts the judges."""
     say = Console()
     with ExitStack() as stack, ThreadPoolExecutor(2) as pool:
         made = dict(stack.enter_context(everybody.judges(node, {f"system:serviceaccount:{LIVES}:{LIVES}": LIFE})))
         begun = pool.submit(stack.enter_context, everybody.servers(node))
         loaded = pool.submit(lambda: node.load(sdks.sdks(say)))
-        tag = trusting(node, everybody.authorities(made), tmp_path_factory.mktemp("image"))
-        stack.enter_context(Release(node, f"exchange.image.tag={tag}"))
+        trusting(everybody.authorities(made))
         loaded.result()
         made |= begun.result()
         prepare(made)
@@ -48,7 +46,7 @@ def parties(node: Node, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pa
 
 
 @pytest.fixture(scope="module")
-def world(node: Node, parties: Parties) -> Node:
+def world(node: Node, parties: Parties) -> Iterator[Node]:
     """Everything is declared and in force on both sides, all pods are begun: the Jobs once the other has answered."""
     for name in (JOBS, LIVES):
         node.create_namespace(name, {"pod-security.kubernetes.io/enforce": "restricted"})
@@ -56,31 +54,37 @@ def world(node: Node, parties: Parties) -> Node:
     accounts(node, *(mode.lower() for mode in MODES), namespace=JOBS)
     accounts(node, LIVES, namespace=LIVES)
     apply(node, *(trust(kind, parties) for kind in PARTIES))
-    node.kubectl("wait", "--for=condition=Ready", "ftrust", "--all", "--timeout=120s")
-    apply(node, *bindings())
-    node.kubectl("wait", "--for=condition=Ready", "wbind", "--all", "--all-namespaces", "--timeout=120s")
+    trusts = [kind.lower() for kind in PARTIES]
+    for name in trusts:
+        met(node, f"federationtrusts/{name}", within=120)
+    declared = bindings()
+    apply(node, *declared)
+    for one in declared:
+        met(node, f"workloadbindings/{one['metadata']['name']}", one["metadata"]["namespace"], within=120)
     with ThreadPoolExecutor(len(PARTIES)) as pool:
         list(pool.map(lambda kind: apply_rendered(node, parties, kind), PARTIES))
     hosts = everybody.aliases(parties)
     refused = apply(node, pods.lives(hosts))
     with suppress(TimeoutError):
-        until(lambda: _answered(node, 0, 1), "first answers", within=_WITHIN)
+        until(lambda: _answered(node, 0, 1), "first answers", within=_WITHIN, pause=0.5)
     # Hydra takes an assertion once, and the kubelet asks for another when four fifths of its life are over, or when it
     # restarts. What it is about to start then would never be, so this comes ahead of the Jobs.
     node.restart_kubelet()
-    for kind, declared in PARTIES.items():
-        if declared.other:
-            _turn(node, parties, kind, declared.other[1])
+    for kind, party in PARTIES.items():
+        if party.other:
+            _turn(node, parties, kind, party.other[1])
     refused += apply(node, *(pods.job(mode, hosts) for mode in MODES))
     assert "PodSecurity" not in refused
-    return node
+    yield node
+    forget(node, LIVES)
+    forget(node, JOBS, *trusts)
+    forget_namespaces(node, JOBS, LIVES)
 
 
 def _turn(node: Node, parties: Parties, kind: str, other: dict[str, Any]) -> None:
     """The pod that lives gets another target at a party; what it had stays there, as it is in use."""
     before = everybody.rendered(node, kind.lower())
-    change = json.dumps({"spec": {"target": {kind.lower(): other}}})
-    node.kubectl("patch", "wbind", kind.lower(), f"--namespace={LIVES}", "--type=merge", "-p", change)
+    retarget(node, LIVES, kind.lower(), {kind.lower(): other})
     until(lambda: everybody.rendered(node, kind.lower()) != before, f"other documents for {kind}", within=_WITHIN)
     apply_rendered(node, parties, kind, before)
 
@@ -109,7 +113,7 @@ def lived(world: Node) -> Lived:
     """Each credential is renewed, then the bindings are deleted."""
 
     with suppress(TimeoutError):
-        until(lambda: _answered(world, -1, 2), "renewals", within=_WITHIN)
+        until(lambda: _answered(world, -1, 2), "renewals", within=_WITHIN, pause=0.5)
     before = logs.exchanges(logs.read(world, LIVES, LIVES))
     world.kubectl("delete", "wbind", "--all", f"--namespace={LIVES}", "--timeout=120s")
     with suppress(TimeoutError):

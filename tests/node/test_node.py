@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+from collections.abc import Iterator
 
 import pytest
 
@@ -10,7 +11,37 @@ from apostille_testbed import Node
 from apostille_testbed.chart import Release
 from apostille_testbed.node import kubelet, network
 from apostille_testbed.node.images import EXCHANGE
-from node.scene import apply, output, pod, ready, until
+from node.scene import apply, output, pod, ready, remove_pods, until
+
+CALLS = (
+    "import json, os, ssl, urllib.request as u; f = '/var/run/secrets/kubernetes.io/serviceaccount/'; "
+    "r = u.Request('https://%s:%s/api' % (os.environ['KUBERNETES_SERVICE_HOST'], "
+    "os.environ['KUBERNETES_SERVICE_PORT']), headers={'Authorization': 'Bearer ' + open(f + 'token').read()}); "
+    "print(json.load(u.urlopen(r, context=ssl.create_default_context(cafile=f + 'ca.crt')))['kind'])"
+)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def begun(node: Node) -> Iterator[None]:
+    """The pods that need nothing of each other: together they take little longer than one."""
+    Release(node).load()
+    job = {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {"name": "greets", "namespace": "default"},
+        "spec": {"template": {"spec": pod("", "", "sh", "-c", "echo hello")["spec"]}},
+    }
+    apply(
+        node,
+        job,
+        pod("stays", "default", "sleep", "3600"),
+        pod("survives", "default", "sleep", "3600"),
+        pod("calls", "default", "python3", "-c", CALLS, image=EXCHANGE),
+        # Nobody has this address (RFC 5737); what counts is that the node has no route to it.
+        pod("leaves", "default", "sh", "-c", "wget -qO- http://198.51.100.1/ 2>&1; ip route"),
+    )
+    yield
+    remove_pods(node, "default")
 
 
 @pytest.fixture(scope="module")
@@ -31,14 +62,6 @@ def web(node: Node) -> str:
 
 
 def test_pods_of_controllers_run_with_their_logs_and_exec(node: Node) -> None:
-    job = {
-        "apiVersion": "batch/v1",
-        "kind": "Job",
-        "metadata": {"name": "greets", "namespace": "default"},
-        "spec": {"template": {"spec": pod("", "", "sh", "-c", "echo hello")["spec"]}},
-    }
-    apply(node, job, pod("stays", "default", "sleep", "3600"))
-
     node.kubectl("wait", "--for=condition=Complete", "job/greets", "--timeout=60s")
     ready(node, "stays", "default")
 
@@ -62,22 +85,10 @@ def test_services_are_reached_from_pods_and_from_this_machine(node: Node, web: s
 
 
 def test_pods_find_the_api_server_with_their_token(node: Node) -> None:
-    python = (
-        "import json, os, ssl, urllib.request as u; f = '/var/run/secrets/kubernetes.io/serviceaccount/'; "
-        "r = u.Request('https://%s:%s/api' % (os.environ['KUBERNETES_SERVICE_HOST'], "
-        "os.environ['KUBERNETES_SERVICE_PORT']), headers={'Authorization': 'Bearer ' + open(f + 'token').read()}); "
-        "print(json.load(u.urlopen(r, context=ssl.create_default_context(cafile=f + 'ca.crt')))['kind'])"
-    )
-    Release(node).load()
-    apply(node, pod("calls", "default", "python3", "-c", python, image=EXCHANGE))
-
     assert output(node, "calls", "default") == "APIVersions\n"
 
 
 def test_pods_have_no_way_out_of_the_machine(node: Node) -> None:
-    # Nobody has this address (RFC 5737); what counts is that the node has no route to it.
-    apply(node, pod("leaves", "default", "sh", "-c", "wget -qO- http://198.51.100.1/ 2>&1; ip route"))
-
     said = output(node, "leaves", "default")
 
     assert "unreachable" in said
@@ -87,7 +98,6 @@ def test_pods_have_no_way_out_of_the_machine(node: Node) -> None:
 
 
 def test_a_pod_outlives_a_restart_of_its_kubelet(node: Node) -> None:
-    apply(node, pod("survives", "default", "sleep", "3600"))
     ready(node, "survives", "default")
     identity = "jsonpath={.status.containerStatuses[0].containerID}"
     before = node.kubectl("get", "pod", "survives", "-o", identity).stdout

@@ -7,7 +7,9 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,7 +19,7 @@ from apostille_testbed.node import cgroups, lane, network
 from apostille_testbed.progress import Console
 from node.scene import apply, pod, ready, until
 
-pytestmark = pytest.mark.usefixtures("machine")
+pytestmark = pytest.mark.usefixtures("alone")
 
 PLACES = ("/run/containerd", "/run/netns", "/var/lib/cni", "/var/lib/kubelet", "/var/log/containers", "/var/log/pods")
 SYSCTLS = ("kernel/panic", "kernel/panic_on_oops", "net/ipv4/ip_forward", "vm/overcommit_memory")
@@ -92,40 +94,17 @@ def test_a_node_leaves_nothing() -> None:
     assert not directory.exists()
 
 
-def test_what_a_killed_run_leaves_goes_with_the_next() -> None:
+def test_a_second_node_waits_and_clears_what_is_left_when_the_first_is_killed() -> None:
     before = trace_alone()
     bystander = subprocess.Popen(["sleep", "86398"])
+    second = None
     try:
         up = command("up", "killed", "--node")
-        said = up.communicate(timeout=240)[1]
-        assert up.returncode == 0, said
+        told = up.communicate(timeout=240)[1]
+        assert up.returncode == 0, told
         state = instances.live()["killed"]
         client = Client(int(state["url"].rpartition(":")[2]), Path(state["ca"]), address=network.MACHINE)
-        assert client.ready()
-        subprocess.run(
-            [Path(sys.executable).with_name("kubectl"), "run", "runs", "--image=localhost/busybox:1", "--", "sleep",
-             "86399"],
-            env={**os.environ, "KUBECONFIG": state["kubeconfig"]}, check=True, capture_output=True,
-        )  # fmt: skip
-        until(lambda: bool(containers()), "the container to run")
-
-        os.kill(state["owner"]["pid"], signal.SIGKILL)
-
-        # The kernel ends it all: nobody has to look for what was started.
-        until(lambda: containers() == [], "the container to end")
-        until(lambda: not Path("/sys/class/net", network.DEVICE).exists(), "the cable to go")
-        with node() as running:
-            apply(running, pod("again", "default", "true"))
-        assert trace_alone() == before
-        assert "killed" not in instances.live()
-        assert bystander.poll() is None
-    finally:
-        bystander.kill()
-        bystander.wait()
-
-
-def test_a_second_node_waits_and_says_for_whom() -> None:
-    with node() as first:
+        run(state, "runs", "sleep", "86399")
         second = command("up", "second", "--node", "--foreground")
         assert second.stderr is not None
         said: list[str] = []
@@ -133,15 +112,42 @@ def test_a_second_node_waits_and_says_for_whom() -> None:
             said.append(line)
             if "another node" in line:
                 break
-        assert f"another node runs on this machine (process {os.getpid()}), waiting for its end" in "".join(said)
-        assert first.client.ready()
-    # It is its turn now.
-    reader = threading.Thread(target=lambda: said.extend(second.stderr or ()))
-    reader.start()
-    try:
+        owner = state["owner"]["pid"]
+        assert f"another node runs on this machine (process {owner}), waiting for its end" in "".join(said)
+        assert client.ready()
+        until(lambda: bool(containers()), "the container to run")
+        # Held where it is meanwhile: what goes now goes without it.
+        second.send_signal(signal.SIGSTOP)
+
+        os.kill(owner, signal.SIGKILL)
+
+        # The kernel ends it all: nobody has to look for what was started.
+        until(lambda: containers() == [], "the container to end")
+        until(lambda: not Path("/sys/class/net", network.DEVICE).exists(), "the cable to go")
+        second.send_signal(signal.SIGCONT)
+        # It is its turn now.
+        reader = threading.Thread(target=lambda: said.extend(second.stderr or ()))
+        reader.start()
         until(lambda: any("second is up" in line for line in said), "the second node", within=120)
-    finally:
+        run(instances.live()["second"], "again", "true")
         second.send_signal(signal.SIGTERM)
         assert second.wait(60) == 0
         reader.join()
         second.stderr.close()
+        assert trace_alone() == before
+        assert "killed" not in instances.live()
+        instances.sweep()
+        assert not Path(state["directory"]).exists()
+        assert bystander.poll() is None
+    finally:
+        for process in filter(None, (second, bystander)):
+            process.kill()
+            process.wait()
+
+
+def run(state: Mapping[str, Any], name: str, *command: str) -> None:
+    """A pod on the node that another process runs."""
+    subprocess.run(
+        [Path(sys.executable).with_name("kubectl"), "run", name, "--image=localhost/busybox:1", "--", *command],
+        env={**os.environ, "KUBECONFIG": state["kubeconfig"]}, check=True, capture_output=True,
+    )  # fmt: skip

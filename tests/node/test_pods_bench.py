@@ -9,7 +9,7 @@ from apostille_bench.scenarios.cutoff import Cutoff
 
 
 @pytest.mark.soak
-@pytest.mark.usefixtures("machine")
+@pytest.mark.usefixtures("alone")
 def test_the_cutoff_is_measured_beside_the_platforms_floor() -> None:
     result = measure(Cutoff(), 1, lambda _: None)
 

@@ -13,13 +13,10 @@ import pytest
 
 from apostille_testbed import Node
 from apostille_testbed.chart import NAMESPACE as SYSTEM
-from apostille_testbed.chart import Release
 from apostille_testbed.node import network
 from apostille_testbed.node.self_hosted import SelfHosted
 from node.pods_scene import (
-    MOUNT,
     NAMESPACE,
-    VAULT_AUDIENCE,
     accounts,
     allowed,
     application,
@@ -28,42 +25,38 @@ from node.pods_scene import (
     in_force,
     inside,
     kubectl,
-    servers,
     soon,
+    vault_audience,
     vault_trust,
 )
-from node.scene import apply, patch, ready, until
+from node.scene import apply, forget, log, patch, ready, refusal, retarget, stored, until
 
 pytestmark = pytest.mark.usefixtures("world")
 
-BINDINGS = {"teller": "database", "leaver": "spare", "neighbour": "books"}
+TRUST, MOUNT = "vault-cutoff", "jwt-cutoff"
+BINDINGS = {"mover": "moved", "leaver": "spare", "neighbour": "books"}
 """Service accounts, each with one pod of its name, to the binding of each."""
 
 
 @pytest.fixture(scope="module")
-def world(release: Release) -> Iterator[SelfHosted]:
+def world(servers: SelfHosted) -> Iterator[SelfHosted]:
     """Three pods with a Vault token each, from a binding each."""
-    with servers(release) as running:
-        node = running.node
-        accounts(node, *BINDINGS)
-        in_force(
-            running,
-            vault_trust(running, [allowed("payments", *BINDINGS), allowed("audit", "teller")]),
-            *(
-                binding(name, "vault-prod", {"vault": {"role": "payments"}}, account)
-                for account, name in BINDINGS.items()
-            ),
-        )
-        apply(node, *(application(account, account) for account in BINDINGS))
-        for account in BINDINGS:
-            ready(node, account, NAMESPACE)
-        yield running
+    node = servers.node
+    accounts(node, *BINDINGS)
+    in_force(
+        servers,
+        trust(servers),
+        *(binding(name, TRUST, {"vault": {"role": "payments"}}, account) for account, name in BINDINGS.items()),
+    )
+    apply(node, *(application(account, account) for account in BINDINGS))
+    for account in BINDINGS:
+        ready(node, account, NAMESPACE)
+    yield servers
+    forget(node, NAMESPACE, TRUST)
 
 
-def stored(node: Node, what: str, name: str) -> dict[str, Any]:
-    """An object of the namespace."""
-    found: dict[str, Any] = json.loads(kubectl(node, "get", what, name, "-o", "json").stdout)
-    return found
+def trust(world: SelfHosted) -> dict[str, Any]:
+    return vault_trust(world, TRUST, MOUNT, [allowed("payments", *BINDINGS), allowed("audit", "mover")])
 
 
 def credential(node: Node, account: str) -> str:
@@ -92,53 +85,48 @@ def assertion(node: Node, account: str) -> dict[str, Any]:
 
 def restarts(node: Node, account: str) -> list[int]:
     """Of all containers of a pod."""
-    status = stored(node, "pod", account)["status"]
+    status = stored(node, f"pods/{account}", NAMESPACE)["status"]
     return [one["restartCount"] for one in status["initContainerStatuses"] + status["containerStatuses"]]
 
 
-def retarget(node: Node, role: str) -> None:
-    change = {"spec": {"target": {"vault": {"role": role}}}}
-    node.kubectl("patch", "wbind", "database", "-n", NAMESPACE, "--type=merge", "-p", json.dumps(change))
-
-
 def test_a_changed_target_reaches_a_running_pod_without_a_restart(world: SelfHosted, node: Node) -> None:
-    before = credential(node, "teller")
+    before = credential(node, "mover")
     assert policies(world, before) == ["default", "payments"]
 
-    retarget(node, "audit")
-    until(lambda: "role-audit.json" in world.rendered("vault-prod"), "the rendered documents")
-    at_the_server(world, "vault-prod")
+    retarget(node, NAMESPACE, "moved", {"vault": {"role": "audit"}})
+    until(lambda: "role-audit.json" in world.rendered(TRUST), "the rendered documents")
+    at_the_server(world, trust(world))
 
-    soon(lambda: policies(world, credential(node, "teller")) == ["audit", "default"], "a token of the other role")
+    soon(lambda: policies(world, credential(node, "mover")) == ["audit", "default"], "a token of the other role")
     until(lambda: policies(world, before) == [], "the former token to be revoked")
-    assert restarts(node, "teller") == [0, 0]
-    retarget(node, "payments")
-    until(lambda: "role-audit.json" not in world.rendered("vault-prod"), "the rendered documents")
-    at_the_server(world, "vault-prod")
-    soon(lambda: policies(world, credential(node, "teller")) == ["default", "payments"], "a token of the former role")
+    assert restarts(node, "mover") == [0, 0]
+    retarget(node, NAMESPACE, "moved", {"vault": {"role": "payments"}})
+    until(lambda: "role-audit.json" not in world.rendered(TRUST), "the rendered documents")
+    at_the_server(world, trust(world))
+    soon(lambda: policies(world, credential(node, "mover")) == ["default", "payments"], "a token of the former role")
 
 
 def test_a_changed_frozen_part_makes_it_stale_and_status_says_so(world: SelfHosted, node: Node) -> None:
     """The life of the assertion is part of the pod's spec."""
 
     def counts() -> tuple[int, int]:
-        pods = stored(node, "wbind", "database")["status"]["pods"]
+        pods = stored(node, "workloadbindings/moved", NAMESPACE)["status"]["pods"]
         return pods.get("injected", 0), pods.get("stale", 0)
 
     def assertions_live(seconds: int | None) -> None:
         change = {"spec": {"token": {"expirationSeconds": seconds}}}
-        node.kubectl("patch", "wbind", "database", "-n", NAMESPACE, "--type=merge", "-p", json.dumps(change))
+        node.kubectl("patch", "wbind", "moved", "-n", NAMESPACE, "--type=merge", "-p", json.dumps(change))
 
     until(lambda: counts() == (1, 0), "the pod to be counted")
-    held = credential(node, "teller")
+    held = credential(node, "mover")
 
     assertions_live(1800)
 
     until(lambda: counts() == (0, 1), "the pod to be stale")
-    columns = kubectl(node, "get", "wbind", "database").stdout.splitlines()
+    columns = kubectl(node, "get", "wbind", "moved").stdout.splitlines()
     shown = dict(zip(columns[0].split(), columns[1].split(), strict=False))
     assert (shown["INJECTED"], shown["STALE"]) == ("0", "1")
-    assert credential(node, "teller") == held
+    assert credential(node, "mover") == held
     assertions_live(None)
     until(lambda: counts() == (1, 0), "the pod to be as declared again")
 
@@ -177,28 +165,28 @@ def test_a_recipe_with_another_endpoint_sends_the_token_nowhere_else(
         "--timeout=60s",
     )  # fmt: skip
     try:
-        plan = json.loads(stored(node, "pod", "teller")["metadata"]["annotations"]["apostille.dev/plan"])
+        plan = json.loads(stored(node, "pods/mover", NAMESPACE)["metadata"]["annotations"]["apostille.dev/plan"])
 
         def hand(recipe: dict[str, Any]) -> None:
-            plan["bindings"]["database"]["recipe"] = recipe
-            path = f"/api/v1/namespaces/{NAMESPACE}/pods/teller"
+            plan["bindings"]["moved"]["recipe"] = recipe
+            path = f"/api/v1/namespaces/{NAMESPACE}/pods/mover"
             change = {"op": "replace", "path": "/metadata/annotations/apostille.dev~1plan", "value": json.dumps(plan)}
             assert patch(node, token, path, [change]) == ""
 
         def said() -> str:
-            return kubectl(node, "logs", "teller", "-c", "apostille-exchange").stdout
+            return log(node, "mover", NAMESPACE, "apostille-exchange")
 
         hand({"parameters": {"role": "payments", "endpoint": endpoint}, "sessionSeconds": 3600})
         soon(lambda: "RecipeRefused" in said(), "the recipe to be refused")
-        before = credential(node, "teller")
+        before = credential(node, "mover")
         # One that it follows, a shorter session: whatever else it says, the login is where it always was.
         hand({"parameters": {"role": "payments"}, "sessionSeconds": 1800, "endpoint": endpoint})
-        soon(lambda: credential(node, "teller") not in ("", before), "another token")
+        soon(lambda: credential(node, "mover") not in ("", before), "another token")
 
-        assert policies(world, credential(node, "teller")) == ["default", "payments"]
+        assert policies(world, credential(node, "mover")) == ["default", "payments"]
         assert came == []
         # It would have been seen.
-        assert "Connection" not in inside(node, "teller", "python3", "-c", _KNOCK, endpoint)
+        assert "Connection" not in inside(node, "mover", "python3", "-c", _KNOCK, endpoint)
         until(lambda: len(came) == 1, "the one who knocked")
     finally:
         node.kubectl("scale", "deployment/apostille-controller", f"--namespace={SYSTEM}", "--replicas=2")
@@ -224,10 +212,7 @@ def left(world: SelfHosted) -> tuple[SelfHosted, str, dict[str, Any]]:
 
 def request_token(node: Node, account: str) -> str:
     """What a node asks for; returns the refusal, or nothing."""
-    return kubectl(
-        node, "create", "token", account, f"--audience={VAULT_AUDIENCE}", "--bound-object-kind=Pod",
-        f"--bound-object-name={account}",
-    ).stderr  # fmt: skip
+    return refusal(node, account, NAMESPACE, vault_audience(MOUNT), pod=account)
 
 
 def test_a_deleted_binding_takes_the_credential_from_the_running_pod(
@@ -253,7 +238,7 @@ def test_after_a_restart_of_the_kubelet_it_runs_without_a_new_token_and_says_why
 ) -> None:
     world, _, before = left
     neighbours = assertion(node, "neighbour")
-    uids = {account: stored(node, "pod", account)["metadata"]["uid"] for account in BINDINGS}
+    uids = {account: stored(node, f"pods/{account}", NAMESPACE)["metadata"]["uid"] for account in BINDINGS}
     until(lambda: "no live WorkloadBinding" in request_token(node, "leaver"), "the policies")
 
     node.restart_kubelet()
@@ -263,12 +248,13 @@ def test_after_a_restart_of_the_kubelet_it_runs_without_a_new_token_and_says_why
     )
 
     def described() -> str:
-        return " ".join(kubectl(node, "describe", "pod", "leaver").stdout.split())
+        found = stored(node, "events?fieldSelector=involvedObject.name=leaver", NAMESPACE)["items"]
+        return " ".join(f"{event['reason']} {event['message']}" for event in found)
 
     soon(lambda: "no live WorkloadBinding grants service account leaver" in described(), "the event")
     assert "FailedMount" in described()
     assert assertion(node, "leaver") == before
-    assert {account: stored(node, "pod", account)["metadata"]["uid"] for account in BINDINGS} == uids
-    assert stored(node, "pod", "leaver")["status"]["phase"] == "Running"
+    assert {account: stored(node, f"pods/{account}", NAMESPACE)["metadata"]["uid"] for account in BINDINGS} == uids
+    assert stored(node, "pods/leaver", NAMESPACE)["status"]["phase"] == "Running"
     assert restarts(node, "leaver") == [0, 0]
     assert policies(world, credential(node, "neighbour")) == ["default", "payments"]

@@ -9,16 +9,13 @@ from typing import Any
 import pytest
 
 from apostille_testbed import Node
-from apostille_testbed.chart import Release
 from apostille_testbed.node.self_hosted import MINIO, SelfHosted
 from node.pods_scene import (
     LISTS,
-    MOUNT,
     NAMESPACE,
     OBJECT,
     READS,
     SECRET,
-    VAULT_AUDIENCE,
     accounts,
     allowed,
     application,
@@ -27,14 +24,15 @@ from node.pods_scene import (
     inside,
     kubectl,
     minio_trust,
-    servers,
+    vault_audience,
     vault_trust,
 )
-from node.scene import RESTRICTED, apply, output, ready, until
+from node.scene import RESTRICTED, apply, forget, forget_namespaces, log, met, output, ready, stored, until
 
 pytestmark = pytest.mark.usefixtures("world")
 
-STRICT = "strict"
+MOUNT = "jwt-cluster-a"
+STRICT, ELSEWHERE = "strict", "elsewhere"
 OWNERS: list[tuple[str, dict[str, int], str, str]] = [
     ("by-user", {"runAsUser": 1000}, "1000", "600"),
     ("by-group", {"fsGroup": 2000}, "65532", "640"),
@@ -42,6 +40,7 @@ OWNERS: list[tuple[str, dict[str, int], str, str]] = [
 ]
 """Pod, its security context, and who owns its credential files with which mode."""
 
+SHOWS = "env; find /var/run/secrets /var/run -name '*apostille*'"
 TOKEN_FILE = "/var/run/apostille.dev/database/token"
 
 
@@ -76,103 +75,8 @@ def job() -> dict[str, Any]:
     }
 
 
-@pytest.fixture(scope="module")
-def world(release: Release) -> Iterator[SelfHosted]:
-    """``reader`` is bound to MinIO, ``teller`` to Vault, in two namespaces, the second of which is ``restricted``.
-
-    Pods that run to their end are all begun here: together they take little longer than one.
-    """
-    with servers(release) as running:
-        node = running.node
-        node.create_namespace(STRICT, {"pod-security.kubernetes.io/enforce": "restricted"})
-        for namespace in (NAMESPACE, STRICT):
-            accounts(node, "reader", "teller", "stranger", namespace=namespace)
-        # Before there is a trust nobody refuses it: the only way to a token that nobody declared.
-        token = kubectl(node, "create", "token", "stranger", f"--audience={MINIO}").stdout.strip()
-        kubectl(node, "create", "secret", "generic", "stranger", f"--from-literal=token={token}")
-        in_force(
-            running,
-            minio_trust(running, [allowed("ledger-reader", "reader", namespace=name) for name in (NAMESPACE, STRICT)]),
-            *(
-                binding("files", "minio-prod", {"minio": {"policy": "ledger-reader"}}, "reader", namespace=namespace)
-                for namespace in (NAMESPACE, STRICT)
-            ),
-        )
-        in_force(
-            running,
-            vault_trust(running, [allowed("payments", "teller", namespace=name) for name in (NAMESPACE, STRICT)]),
-            *(
-                binding("database", "vault-prod", {"vault": {"role": "payments"}}, "teller", namespace=namespace)
-                for namespace in (NAMESPACE, STRICT)
-            ),
-        )
-        # Vault's administrator lets tokens live for 20 seconds at first: they are renewed while others look.
-        role = json.loads(running.rendered("vault-prod")["role-payments.json"])
-        vault = running.vault
-        assert (
-            vault.call("POST", f"auth/{MOUNT}/role/payments", vault.root_token, {**role, "token_ttl": 20}).status < 300
-        )
-        refused = apply(
-            node,
-            lists("lists"),
-            tells("tells"),
-            first(lists("lists-first")),
-            first(tells("tells-first")),
-            restricted(lists("strict-reader", namespace=STRICT)),
-            restricted(tells("strict-teller", namespace=STRICT)),
-            job(),
-            *(application(name, "teller", securityContext=security) for name, security, _, _ in OWNERS),
-            application("looks", "teller"),
-        )
-        assert "PodSecurity" not in refused
-        yield running
-
-
-def test_unmodified_boto3_lists_a_bucket_of_minio(node: Node) -> None:
-    assert output(node, "lists", NAMESPACE) == f"{OBJECT}\n"
-
-
-@pytest.mark.parametrize(("name", "said"), [("lists", OBJECT), ("tells", SECRET["password"])])
-def test_an_init_container_has_credentials(node: Node, name: str, said: str) -> None:
-    assert output(node, f"{name}-first", NAMESPACE, "first") == f"{said}\n"
-
-
-def test_a_secret_of_vault_through_the_sidecars_file(node: Node) -> None:
-    assert output(node, "tells", NAMESPACE) == f"{SECRET['password']}\n"
-
-
-def test_a_job_with_the_sidecar_completes(node: Node) -> None:
-    node.kubectl("wait", "--for=condition=Complete", "job/settles", f"--namespace={NAMESPACE}", "--timeout=60s")
-    told = json.loads(kubectl(node, "get", "pods", "-l", "job-name=settles", "-o", "json").stdout)["items"]
-    assert [pod["status"]["phase"] for pod in told] == ["Succeeded"]
-    sidecar = told[0]["status"]["initContainerStatuses"][0]
-    assert (sidecar["name"], sidecar["restartCount"]) == ("apostille-exchange", 0)
-    assert kubectl(node, "logs", "job/settles", "-c", "app").stdout == f"{SECRET['password']}\n"
-
-
-@pytest.mark.parametrize(("account", "said"), [("reader", OBJECT), ("teller", SECRET["password"])])
-def test_a_pod_under_restricted_stays_under_it(node: Node, account: str, said: str) -> None:
-    assert output(node, f"strict-{account}", STRICT) == f"{said}\n"
-
-
-def test_a_pod_of_another_namespace_gets_nothing(node: Node) -> None:
-    node.create_namespace("elsewhere")
-    accounts(node, "reader", "teller", namespace="elsewhere")
-    command = ("sh", "-c", "env; find /var/run/secrets /var/run -name '*apostille*'")
-    names = {account: f"bare-{account}" for account in ("reader", "teller")}
-    apply(node, *(application(name, account, *command, namespace="elsewhere") for account, name in names.items()))
-    for name in names.values():
-        said = output(node, name, "elsewhere")
-
-        assert "HOSTNAME" in said
-        assert not [word for word in ("apostille", "AWS_", "VAULT_") if word in said]
-        stored = json.loads(node.kubectl("get", "pod", name, "--namespace=elsewhere", "-o", "json").stdout)
-        assert "initContainers" not in stored["spec"]
-        assert not [key for key in stored["metadata"]["annotations"] if "apostille" in key]
-
-
-def test_minio_refuses_another_subject_with_the_right_audience(world: SelfHosted, node: Node) -> None:
-    """The token is genuine and from before the trust: only the subject is not the bound one."""
+def intruder(node: Node) -> tuple[dict[str, Any], dict[str, Any]]:
+    """A pod of ``stranger`` with a token for MinIO, and the authority that it trusts."""
     told = json.loads(kubectl(node, "get", "ftrust", "minio-prod", "-o", "json").stdout)
     authority = {
         "apiVersion": "v1",
@@ -207,8 +111,105 @@ def test_minio_refuses_another_subject_with_the_right_audience(world: SelfHosted
             {"name": "authority", "mountPath": "/authority"},
         ],
     }
-    apply(node, authority, wanted)
+    return authority, wanted
 
+
+@pytest.fixture(scope="module")
+def world(servers: SelfHosted) -> Iterator[SelfHosted]:
+    """``reader`` is bound to MinIO, ``teller`` to Vault, in two namespaces, the second of which is ``restricted``.
+
+    Pods that run to their end are all begun here: together they take little longer than one.
+    """
+    node = servers.node
+    node.create_namespace(STRICT, {"pod-security.kubernetes.io/enforce": "restricted"})
+    node.create_namespace(ELSEWHERE)
+    spaces = (NAMESPACE, STRICT)
+    for of in (*spaces, ELSEWHERE):
+        accounts(node, "reader", "teller", "stranger", namespace=of)
+    # Before there is a trust nobody refuses it: the only way to a token that nobody declared.
+    token = kubectl(node, "create", "token", "stranger", f"--audience={MINIO}").stdout.strip()
+    kubectl(node, "create", "secret", "generic", "stranger", f"--from-literal=token={token}")
+    in_force(
+        servers,
+        minio_trust(servers, [allowed("ledger-reader", "reader", namespace=of) for of in spaces]),
+        *(
+            binding("files", "minio-prod", {"minio": {"policy": "ledger-reader"}}, "reader", namespace=of)
+            for of in spaces
+        ),
+    )
+    in_force(
+        servers,
+        vault_trust(servers, "vault-prod", MOUNT, [allowed("payments", "teller", namespace=of) for of in spaces]),
+        *(binding("database", "vault-prod", {"vault": {"role": "payments"}}, "teller", namespace=of) for of in spaces),
+    )
+    # Vault's administrator lets tokens live for 20 seconds at first: they are renewed while others look.
+    role = json.loads(servers.rendered("vault-prod")["role-payments.json"])
+    vault = servers.vault
+    assert vault.call("POST", f"auth/{MOUNT}/role/payments", vault.root_token, {**role, "token_ttl": 20}).status < 300
+    refused = apply(
+        node,
+        lists("lists"),
+        tells("tells"),
+        first(lists("lists-first")),
+        first(tells("tells-first")),
+        restricted(lists("strict-reader", namespace=STRICT)),
+        restricted(tells("strict-teller", namespace=STRICT)),
+        job(),
+        *(application(name, "teller", securityContext=security) for name, security, _, _ in OWNERS),
+        application("looks", "teller"),
+        application("leaves", "teller"),
+        *intruder(node),
+        *(
+            application(f"bare-{account}", account, "sh", "-c", SHOWS, namespace=ELSEWHERE)
+            for account in ("reader", "teller")
+        ),
+    )
+    assert "PodSecurity" not in refused
+    yield servers
+    forget_namespaces(node, STRICT, ELSEWHERE)
+    forget(node, NAMESPACE, "minio-prod", "vault-prod")
+
+
+def test_unmodified_boto3_lists_a_bucket_of_minio(node: Node) -> None:
+    assert output(node, "lists", NAMESPACE) == f"{OBJECT}\n"
+
+
+@pytest.mark.parametrize(("name", "said"), [("lists", OBJECT), ("tells", SECRET["password"])])
+def test_an_init_container_has_credentials(node: Node, name: str, said: str) -> None:
+    assert output(node, f"{name}-first", NAMESPACE, "first") == f"{said}\n"
+
+
+def test_a_secret_of_vault_through_the_sidecars_file(node: Node) -> None:
+    assert output(node, "tells", NAMESPACE) == f"{SECRET['password']}\n"
+
+
+def test_a_job_with_the_sidecar_completes(node: Node) -> None:
+    met(node, "jobs/settles", NAMESPACE, "Complete")
+    told = json.loads(kubectl(node, "get", "pods", "-l", "job-name=settles", "-o", "json").stdout)["items"]
+    assert [pod["status"]["phase"] for pod in told] == ["Succeeded"]
+    sidecar = told[0]["status"]["initContainerStatuses"][0]
+    assert (sidecar["name"], sidecar["restartCount"]) == ("apostille-exchange", 0)
+    assert kubectl(node, "logs", "job/settles", "-c", "app").stdout == f"{SECRET['password']}\n"
+
+
+@pytest.mark.parametrize(("account", "said"), [("reader", OBJECT), ("teller", SECRET["password"])])
+def test_a_pod_under_restricted_stays_under_it(node: Node, account: str, said: str) -> None:
+    assert output(node, f"strict-{account}", STRICT) == f"{said}\n"
+
+
+def test_a_pod_of_another_namespace_gets_nothing(node: Node) -> None:
+    for name in ("bare-reader", "bare-teller"):
+        said = output(node, name, ELSEWHERE)
+
+        assert "HOSTNAME" in said
+        assert not [word for word in ("apostille", "AWS_", "VAULT_") if word in said]
+        pod = stored(node, f"pods/{name}", ELSEWHERE)
+        assert "initContainers" not in pod["spec"]
+        assert not [key for key in pod["metadata"].get("annotations", {}) if "apostille" in key]
+
+
+def test_minio_refuses_another_subject_with_the_right_audience(node: Node) -> None:
+    """The token is genuine and from before the trust: only the subject is not the bound one."""
     said = output(node, "intrudes", NAMESPACE)
 
     assert "AssumeRoleWithWebIdentity" in said
@@ -216,14 +217,14 @@ def test_minio_refuses_another_subject_with_the_right_audience(world: SelfHosted
     assert OBJECT not in said
 
 
-@pytest.mark.parametrize("audience", [MINIO, VAULT_AUDIENCE])
+@pytest.mark.parametrize("audience", [MINIO, vault_audience(MOUNT)])
 def test_a_pod_cannot_ask_for_the_audience_by_itself(node: Node, audience: str) -> None:
     source = {"serviceAccountToken": {"audience": audience, "path": "token"}}
     wanted = application("asks", "stranger", volumes=[{"name": "mine", "projected": {"sources": [source]}}])
 
     said = apply(node, wanted, check=False)
 
-    assert "service account stranger of namespace payments" in said
+    assert f"service account stranger of namespace {NAMESPACE}" in said
     assert "[APO501]" in said
 
 
@@ -251,8 +252,8 @@ def test_a_token_is_renewed_in_the_running_pod(world: SelfHosted, node: Node) ->
     token = inside(node, "looks", "cat", TOKEN_FILE)
 
     def results() -> list[str]:
-        log = kubectl(node, "logs", "looks", "-c", "apostille-exchange").stdout
-        return [json.loads(line).get("result", "") for line in log.splitlines()]
+        lines = log(node, "looks", NAMESPACE, "apostille-exchange").splitlines()
+        return [json.loads(line).get("result", "") for line in lines]
 
     until(lambda: results().count("Renewed") >= 2, "two renewals")
 
@@ -263,7 +264,6 @@ def test_a_token_is_renewed_in_the_running_pod(world: SelfHosted, node: Node) ->
 
 
 def test_what_ends_with_its_pod_is_revoked(world: SelfHosted, node: Node) -> None:
-    apply(node, application("leaves", "teller"))
     ready(node, "leaves", NAMESPACE)
     token = inside(node, "leaves", "cat", TOKEN_FILE)
     assert world.vault.read_secret("payments", token).status == 200
@@ -278,7 +278,7 @@ def test_status_counts_what_runs(node: Node) -> None:
     apply(node, application("counted", "teller"))
 
     def counted() -> bool:
-        told = json.loads(kubectl(node, "get", "wbind", "database", "-o", "json").stdout)
+        told = stored(node, "workloadbindings/database", NAMESPACE)
         return bool(told["status"].get("pods", {}).get("injected") == 1)
 
     until(counted, "one injected pod")

@@ -21,18 +21,17 @@ from apostille_testbed.chart import NAMESPACE, RELEASE, HelmError, helm
 from apostille_testbed.client import APIError
 from apostille_testbed.node import archive, images
 from apostille_testbed.progress import Console
-from node.scene import ROOT, apply, pod, ready, until
+from node.scene import KINDS, ROOT, SHORT, apply, pod, ready, refusal, refusers, remove_pods, until
 
 QUICKSTART = ROOT / "examples" / "quickstart"
 BEFORE = ROOT / "tests" / "releases" / "0.1.0"
-CRDS = ("federationtrusts.apostille.dev", "workloadbindings.apostille.dev")
-TOKEN = ("create", "token", "default", "--namespace=payments", "--audience=https://aws-prod.sts.example")
+AUDIENCE = "https://aws-prod.sts.example"
 
 
 @pytest.fixture(scope="module")
-def stocked(node: Node, tmp_path_factory: pytest.TempPathFactory) -> Node:
+def stocked(bare: Node, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
     """The node has the images under the names that the charts and the quickstart have for them by default."""
-    built = images.images(Console())
+    node, built = bare, images.images(Console())
     for file in (built.apostille, built.exchange):
         node.load(file)
     # The release before: its wheel wins over the package of the image.
@@ -52,7 +51,8 @@ def stocked(node: Node, tmp_path_factory: pytest.TempPathFactory) -> Node:
         (images.EXCHANGE, "python:3.13-slim"),
     ):
         node.name_image(image, f"docker.io/library/{name}")
-    return node
+    yield node
+    remove_pods(node, "payments")
 
 
 def released(node: Node, *arguments: str | Path) -> str:
@@ -62,7 +62,7 @@ def released(node: Node, *arguments: str | Path) -> str:
 
 def kinds(node: Node) -> list[dict[str, Any]]:
     """The two CustomResourceDefinitions, those that are there."""
-    found = json.loads(node.kubectl("get", "crd", *CRDS, "--ignore-not-found", "-o", "json").stdout or "{}")
+    found = json.loads(node.kubectl("get", "crd", *KINDS, "--ignore-not-found", "-o", "json").stdout or "{}")
     return list(found.get("items", []))
 
 
@@ -116,13 +116,14 @@ def test_an_uninstall_leaves_what_was_declared_and_an_installation_takes_it_up(s
 
     assert [crd["metadata"]["annotations"]["helm.sh/resource-policy"] for crd in kinds(stocked)] == ["keep", "keep"]
     assert "s3-reader" in stocked.kubectl("get", "wbind", "--namespace=payments").stdout
-    until(lambda: stocked.kubectl(*TOKEN, check=False).returncode == 0, "tokens to be free again")
+    until(lambda: refusal(stocked, "default", "payments", AUDIENCE) == "", "tokens to be free again")
 
-    released(stocked, "install", RELEASE, ROOT / "charts" / "apostille", "--wait", "--timeout=120s")
-    until(lambda: stocked.kubectl(*TOKEN, check=False).returncode != 0, "what was declared to be in force again")
+    short = f"--set={SHORT}"
+    released(stocked, "install", RELEASE, ROOT / "charts" / "apostille", short, "--wait", "--timeout=120s")
+    until(lambda: refusal(stocked, "default", "payments", AUDIENCE) != "", "what was declared to be in force again")
     released(stocked, "uninstall", RELEASE, "--wait", "--timeout=120s")
     stocked.kubectl("delete", "pod,wbind", "--all", "--namespace=payments", "--now")
-    stocked.kubectl("delete", "crd", *CRDS, "--timeout=60s")
+    stocked.kubectl("delete", "crd", *KINDS, "--timeout=60s")
 
 
 @contextmanager
@@ -170,7 +171,7 @@ def test_an_upgrade_from_0_1_0_and_the_way_back(stocked: Node) -> None:
 
         upgraded = {crd["metadata"]["name"]: crd["spec"] for crd in kinds(node)}
         assert upgraded != before
-        default = upgraded[CRDS[0]]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["status"]["default"]
+        default = upgraded[KINDS[0]]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["status"]["default"]
         assert default == {"observedGeneration": -1}
         node.kubectl("wait", "--for=condition=Ready", "wbind/s3-reader", "--namespace=payments", "--timeout=60s")
     assert failed == []
@@ -182,7 +183,5 @@ def test_an_upgrade_from_0_1_0_and_the_way_back(stocked: Node) -> None:
     assert "AWS_ROLE_ARN" in environment(node, "after")
 
     released(node, "uninstall", RELEASE, "--wait", "--timeout=120s")
-    until(lambda: node.kubectl(*TOKEN, check=False).returncode == 0, "tokens to be free again")
-    group = "admissionregistration.k8s.io"
-    generated = f"mutatingwebhookconfigurations.{group},validatingadmissionpolicies.{group}"
-    until(lambda: node.kubectl("get", generated, "-o", "name").stdout == "", "what was generated to go")
+    until(lambda: refusal(node, "default", "payments", AUDIENCE) == "", "tokens to be free again")
+    until(lambda: refusers(node) == [], "what was generated to go")

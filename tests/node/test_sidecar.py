@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -17,36 +18,53 @@ from apostille_testbed.node.images import EXCHANGE
 from apostille_testbed.parties import party
 from apostille_testbed.parties.aws import AWSParty
 from apostille_testbed.progress import Console
-from node.scene import RESTRICTED, apply, output, pod, ready, trusting, until
+from node.scene import (
+    RESTRICTED,
+    apply,
+    forget,
+    forget_namespaces,
+    log,
+    met,
+    output,
+    pod,
+    ready,
+    refusal,
+    retarget,
+    until,
+)
 
 ROLE, OTHER = "arn:aws:iam::123456789012:role/reports", "arn:aws:iam::123456789012:role/archive"
 SPACE = "reports"
 CREDENTIALS = "$AWS_SHARED_CREDENTIALS_FILE"
 
 
+PLACE = network.PLACES[-1]
+"""Of AWS: other parties have the same port elsewhere."""
+
+
 @pytest.fixture(scope="module")
 def aws(node: Node) -> Iterator[AWSParty]:
     """AWS under its own names, for pods whose hosts file says so."""
-    with party("aws", bind=network.MACHINE, port=443) as running:
+    with party("aws", bind=PLACE, port=443) as running:
         running.resolve(node.issuer, node.url, node.ca)
         yield running
 
 
 @pytest.fixture(scope="module")
-def team(node: Node, aws: AWSParty, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
+def team(node: Node, aws: AWSParty, trusting: Callable[[str], Release]) -> Iterator[Node]:
     """A sidecar that trusts the testbed's AWS; a namespace under `restricted` with a binding in force."""
-    tag = trusting(node, aws.ca.read_text(), tmp_path_factory.mktemp("image"))
-    with Release(node, f"exchange.image.tag={tag}"):
-        node.create_namespace(SPACE, {"pod-security.kubernetes.io/enforce": "restricted"})
-        for account in ("reporter", "asker"):
-            node.kubectl("create", "serviceaccount", account, f"--namespace={SPACE}")
-        apply(node, trust())
-        node.kubectl("wait", "--for=condition=Ready", f"ftrust/{SPACE}", "--timeout=60s")
-        apply(node, binding())
-        node.kubectl("wait", "--for=condition=Ready", "wbind/files", f"--namespace={SPACE}", "--timeout=60s")
-        load(node, aws, ROLE)
-        yield node
-        node.kubectl("delete", "wbind,pods", "--all", f"--namespace={SPACE}", "--timeout=60s")
+    trusting(aws.ca.read_text())
+    node.create_namespace(SPACE, {"pod-security.kubernetes.io/enforce": "restricted"})
+    for account in ("reporter", "asker"):
+        node.client.request("POST", f"/api/v1/namespaces/{SPACE}/serviceaccounts", {"metadata": {"name": account}})
+    apply(node, trust())
+    met(node, f"federationtrusts/{SPACE}")
+    apply(node, binding())
+    met(node, "workloadbindings/files", SPACE)
+    load(node, aws, ROLE)
+    yield node
+    forget(node, SPACE, SPACE)
+    forget_namespaces(node, SPACE)
 
 
 def trust() -> dict[str, Any]:
@@ -109,49 +127,20 @@ def workload(aws: AWSParty, name: str, *command: str, **spec: Any) -> dict[str, 
     """A pod under `restricted` whose hosts file has AWS's names."""
     wanted = pod(name, SPACE, *command, image=EXCHANGE, serviceAccountName="reporter", **spec)
     wanted["spec"]["containers"][0]["securityContext"] = RESTRICTED
-    wanted["spec"]["hostAliases"] = [{"ip": network.MACHINE, "hostnames": list(aws.hosts)}]
+    wanted["spec"]["hostAliases"] = [{"ip": PLACE, "hostnames": list(aws.hosts)}]
     return wanted
 
 
-def test_credentials_are_there_before_the_containers_and_the_init_containers(team: Node, aws: AWSParty) -> None:
-    look = f"test -s {CREDENTIALS} && grep -c aws_session_token {CREDENTIALS}"
-    wanted = workload(aws, "early", "sh", "-c", look)
-    first = {**wanted["spec"]["containers"][0], "name": "first"}
-    wanted["spec"]["initContainers"] = [first]
-    apply(team, wanted)
-
-    assert output(team, "early", SPACE) == "1\n"
-    assert output(team, "early", SPACE, "first") == "1\n"
-    assert ("OK", f"system:serviceaccount:{SPACE}:reporter") in [(e.code, e.subject) for e in aws.exchanges]
-
-
-def test_the_token_is_the_sidecars_alone(team: Node, aws: AWSParty) -> None:
-    apply(team, workload(aws, "exposed", "sh", "-c", f"ls /var/run/secrets; stat -c %a {CREDENTIALS}"))
-
-    # Neither uid nor group is declared: then the file is for whoever mounts its volume.
-    assert output(team, "exposed", SPACE) == "kubernetes.io\n644\n"
-
-
-def test_a_file_belongs_to_the_uid_that_the_pod_declares(team: Node, aws: AWSParty) -> None:
-    wanted = workload(aws, "owned", "sh", "-c", f"id -u; stat -c '%u %a' {CREDENTIALS}; cat {CREDENTIALS} | wc -l")
-    wanted["spec"]["securityContext"] = {"runAsUser": 10001}
-    apply(team, wanted)
-
-    uid, owner, lines = output(team, "owned", SPACE).splitlines()
-
-    assert (uid, owner) == ("10001", "10001 600")
-    assert int(lines) > 3
-
-
-def test_a_file_is_the_groups_where_the_pod_has_one(team: Node, aws: AWSParty) -> None:
-    wanted = workload(aws, "grouped", "sh", "-c", f"stat -c '%g %a' {CREDENTIALS}; cat {CREDENTIALS} >/dev/null")
-    wanted["spec"]["securityContext"] = {"fsGroup": 20002}
-    apply(team, wanted)
-
-    assert output(team, "grouped", SPACE) == "20002 640\n"
-
-
-def test_a_job_completes_beside_its_sidecar(team: Node, aws: AWSParty) -> None:
+@pytest.fixture(scope="module")
+def begun(team: Node, aws: AWSParty) -> None:
+    """All that run to their end by themselves: together they take little longer than one."""
+    early = workload(aws, "early", "sh", "-c", f"test -s {CREDENTIALS} && grep -c aws_session_token {CREDENTIALS}")
+    early["spec"]["initContainers"] = [{**early["spec"]["containers"][0], "name": "first"}]
+    exposed = workload(aws, "exposed", "sh", "-c", f"ls /var/run/secrets; stat -c %a {CREDENTIALS}")
+    owned = workload(aws, "owned", "sh", "-c", f"id -u; stat -c '%u %a' {CREDENTIALS}; cat {CREDENTIALS} | wc -l")
+    owned["spec"]["securityContext"] = {"runAsUser": 10001}
+    grouped = workload(aws, "grouped", "sh", "-c", f"stat -c '%g %a' {CREDENTIALS}; cat {CREDENTIALS} >/dev/null")
+    grouped["spec"]["securityContext"] = {"fsGroup": 20002}
     template = workload(aws, "", "sh", "-c", f"grep -q aws_session_token {CREDENTIALS}")["spec"]
     job = {
         "apiVersion": "batch/v1",
@@ -159,9 +148,38 @@ def test_a_job_completes_beside_its_sidecar(team: Node, aws: AWSParty) -> None:
         "metadata": {"name": "ends", "namespace": SPACE},
         "spec": {"backoffLimit": 0, "template": {"spec": template}},
     }
-    apply(team, job)
+    apply(team, early, exposed, owned, grouped, job)
 
-    team.kubectl("wait", "--for=condition=Complete", "job/ends", f"--namespace={SPACE}", "--timeout=90s")
+
+@pytest.mark.usefixtures("begun")
+def test_credentials_are_there_before_the_containers_and_the_init_containers(team: Node, aws: AWSParty) -> None:
+    assert output(team, "early", SPACE) == "1\n"
+    assert output(team, "early", SPACE, "first") == "1\n"
+    assert ("OK", f"system:serviceaccount:{SPACE}:reporter") in [(e.code, e.subject) for e in aws.exchanges]
+
+
+@pytest.mark.usefixtures("begun")
+def test_the_token_is_the_sidecars_alone(team: Node) -> None:
+    # Neither uid nor group is declared: then the file is for whoever mounts its volume.
+    assert output(team, "exposed", SPACE) == "kubernetes.io\n644\n"
+
+
+@pytest.mark.usefixtures("begun")
+def test_a_file_belongs_to_the_uid_that_the_pod_declares(team: Node) -> None:
+    uid, owner, lines = output(team, "owned", SPACE).splitlines()
+
+    assert (uid, owner) == ("10001", "10001 600")
+    assert int(lines) > 3
+
+
+@pytest.mark.usefixtures("begun")
+def test_a_file_is_the_groups_where_the_pod_has_one(team: Node) -> None:
+    assert output(team, "grouped", SPACE) == "20002 640\n"
+
+
+@pytest.mark.usefixtures("begun")
+def test_a_job_completes_beside_its_sidecar(team: Node) -> None:
+    met(team, "jobs/ends", SPACE, "Complete", within=90)
 
 
 def test_a_changed_target_reaches_a_running_pod(team: Node, aws: AWSParty) -> None:
@@ -169,9 +187,8 @@ def test_a_changed_target_reaches_a_running_pod(team: Node, aws: AWSParty) -> No
     ready(team, "follows", SPACE)
     wbind = ("wbind", "files", f"--namespace={SPACE}")
     count = "jsonpath={.status.initContainerStatuses[0].restartCount} {.status.containerStatuses[0].restartCount}"
-    change = {"spec": {"target": {"aws": {"roleARN": OTHER}}}}
 
-    team.kubectl("patch", *wbind, "--type=merge", "-p", json.dumps(change))
+    retarget(team, SPACE, "files", {"aws": {"roleARN": OTHER}})
 
     try:
         load(team, aws, OTHER)
@@ -179,7 +196,7 @@ def test_a_changed_target_reaches_a_running_pod(team: Node, aws: AWSParty) -> No
         assert team.kubectl("get", "pod", "follows", f"--namespace={SPACE}", "-o", count).stdout == "0 0"
         team.kubectl("wait", "--for=jsonpath={.status.pods.stale}=0", *wbind, "--timeout=30s")
     finally:
-        team.kubectl("patch", *wbind, "--type=merge", "-p", json.dumps({"spec": binding()["spec"]}))
+        retarget(team, SPACE, "files", {"aws": {"roleARN": ROLE}})
         load(team, aws, ROLE)
         team.kubectl("delete", "pod", "follows", f"--namespace={SPACE}", "--timeout=60s")
 
@@ -209,7 +226,7 @@ def test_boto3_at_the_endpoint_through_a_renewal_to_the_end(team: Node, aws: AWS
     team.kubectl("create", "configmap", "authority", f"--namespace={SPACE}", f"--from-file=ca.pem={aws.ca}")
     apply(team, endpoint())
     wbind = ("wbind", "asked", f"--namespace={SPACE}")
-    team.kubectl("wait", "--for=condition=Ready", *wbind, "--timeout=60s")
+    met(team, "workloadbindings/asked", SPACE)
     load(team, aws, ROLE, "asker")
     wanted = workload(aws, "asks", "python3", "-c", ASKS)
     container = wanted["spec"]["containers"][0]
@@ -222,13 +239,13 @@ def test_boto3_at_the_endpoint_through_a_renewal_to_the_end(team: Node, aws: AWS
     session = f"{SPACE}.asked"
 
     def said(role: str) -> bool:
-        shown = team.kubectl("logs", "asks", f"--namespace={SPACE}", f"--container={container['name']}", check=False)
-        return f"assumed-role/{role}/{session}" in shown.stdout
+        with suppress(APIError):  # it has not begun
+            return f"assumed-role/{role}/{session}" in log(team, "asks", SPACE, container["name"])
+        return False
 
     until(lambda: said("reports"), "the first identity", within=120)
     # Another role is another credential, exchanged for while the program goes on asking.
-    change = {"spec": {"target": {"aws": {"roleARN": OTHER}}}}
-    team.kubectl("patch", *wbind, "--type=merge", "-p", json.dumps(change))
+    retarget(team, SPACE, "asked", {"aws": {"roleARN": OTHER}})
     load(team, aws, OTHER, "asker")
     until(lambda: said("archive"), "the renewed identity", within=120)
     team.kubectl("delete", *wbind, "--timeout=60s")
@@ -250,9 +267,8 @@ def test_a_deleted_binding_takes_the_credential_back(team: Node, aws: AWSParty) 
 
     assert output(team, "watches", SPACE) == "gone\n"
     until(
-        lambda: "no live WorkloadBinding" in team.kubectl(
-            "create", "token", "reporter", f"--namespace={SPACE}", f"--audience=https://{SPACE}.sts.example",
-            "--bound-object-kind=Pod", "--bound-object-name=watches", check=False,
-        ).stderr,
+        lambda: (
+            "no live WorkloadBinding" in refusal(team, "reporter", SPACE, f"https://{SPACE}.sts.example", pod="watches")
+        ),
         "the next token to be refused",
-    )  # fmt: skip
+    )

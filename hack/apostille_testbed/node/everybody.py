@@ -75,9 +75,9 @@ def servers(node: Node, say: Say | None = None) -> Iterator[Parties]:
     """
     with contextlib.ExitStack() as stack:
         # With the node's files: however this process ends, they go with those.
-        folders = {name: node.directory / name for name in ("issuers", *SERVERS)}
+        folders = {name: node.directory / "everybody" / name for name in ("issuers", *SERVERS)}
         for folder in folders.values():
-            folder.mkdir()
+            folder.mkdir(parents=True)
         site = issuers.IssuerSite({node.issuer: issuers.of(node)}, folders["issuers"])
         stack.callback(site.close)
         site.start()

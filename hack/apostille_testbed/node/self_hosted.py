@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,7 +53,7 @@ class SelfHosted:
 
 @contextlib.contextmanager
 def self_hosted(node: Node, say: Say | None = None) -> Iterator[SelfHosted]:
-    """Runs both for the length of a ``with`` block. Raises BuildError, ProcessError, OSError."""
+    """Runs both, begun together, for the length of a ``with`` block. Raises BuildError, ProcessError, OSError."""
     # With the node's files: however this process ends, they go with those.
     folders = {name: node.directory / name for name in ("issuers", "vault", "minio")}
     for folder in folders.values():
@@ -61,8 +62,14 @@ def self_hosted(node: Node, say: Say | None = None) -> Iterator[SelfHosted]:
         site = issuers.IssuerSite({node.issuer: issuers.of(node)}, folders["issuers"])
         stack.callback(site.close)
         site.start()
-        vault = stack.enter_context(party("vault", site=site, directory=folders["vault"], hosts=_VAULT[:1], say=say))
-        minio = stack.enter_context(party("minio", site=site, directory=folders["minio"], hosts=_MINIO[:1], say=say))
+        with ThreadPoolExecutor(2) as pool:
+            begun = [
+                pool.submit(
+                    stack.enter_context, party(name, site=site, directory=folders[name], hosts=place[:1], say=say)
+                )
+                for name, place in (("vault", _VAULT), ("minio", _MINIO))
+            ]
+        vault, minio = (one.result() for one in begun)
         for (_, port), server in ((_VAULT, vault), (_MINIO, minio)):
             stack.enter_context(Relay((network.MACHINE, port), ("127.0.0.1", server.port)))
         yield SelfHosted(node, minio, vault)

@@ -20,7 +20,7 @@ class Proxy:
     def start(self) -> None:
         """Begins to answer."""
         if self._thread is None:
-            self._thread = threading.Thread(target=self._server.serve_forever, name="proxy", daemon=True)
+            self._thread = threading.Thread(target=self._server.serve_forever, args=(0.1,), name="proxy", daemon=True)
             self._thread.start()
 
     def close(self) -> None:

@@ -18,7 +18,7 @@ class Relay:
 
     def __init__(self, place: Place, to: Place) -> None:
         self._server = _Threads(place, _relay(to))
-        self._thread = threading.Thread(target=self._server.serve_forever, name="relay", daemon=True)
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.1,), name="relay", daemon=True)
 
     def __enter__(self) -> Self:
         self._thread.start()

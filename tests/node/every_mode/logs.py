@@ -39,9 +39,7 @@ def exchanges(found: Mapping[str, str]) -> Counter[str]:
 def _log(node: Node, pod: Mapping[str, Any], container: str) -> str:
     where = "/api/v1/namespaces/{namespace}/pods/{name}/log".format_map(pod["metadata"])
     try:
-        text = node.client.request("GET", f"{where}?container={container}")
+        return node.client.text(f"{where}?container={container}")
     except APIError:
         # It has not begun, or the kubelet is away for a moment.
         return ""
-    # A single line of the sidecar's was decoded on the way.
-    return text if isinstance(text, str) else json.dumps(text)
