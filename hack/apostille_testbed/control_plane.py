@@ -222,8 +222,9 @@ class ControlPlane:
         return name in self._processes and self._processes[name].running
 
     def _environment(self) -> dict[str, str]:
-        # Nothing of the caller's: a proxy or a KUBECONFIG of theirs must not change what a test sees.
-        return {"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": str(self.directory), "LANG": "C.UTF-8"}
+        # Little of the caller's: a proxy or a KUBECONFIG of theirs must not change what a test sees.
+        own = {"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": str(self.directory), "LANG": "C.UTF-8"}
+        return processes.passed_on() | own
 
     def _hosts(self) -> list[str]:
         issuer_host = self.issuer.removeprefix("https://").partition("/")[0].partition(":")[0]

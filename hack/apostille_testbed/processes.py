@@ -131,8 +131,7 @@ def start(
     directory.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-I", "-S", str(_TETHER), str(os.getpid()), program]
     command += [str(argument) for argument in argv[1:]]
-    passed_on = {variable: os.environ[variable] for variable in _PASSED_ON if variable in os.environ}
-    environment = {**passed_on, **(os.environ if env is None else env), MARK: str(directory)}
+    environment = {**passed_on(), **(os.environ if env is None else env), MARK: str(directory)}
     log = directory / f"{name}.log"
 
     def spawn() -> subprocess.Popen[bytes]:
@@ -157,6 +156,11 @@ def start(
             process.kill()
             raise
     return process
+
+
+def passed_on() -> dict[str, str]:
+    """What of the caller's environment reaches every program."""
+    return {variable: os.environ[variable] for variable in _PASSED_ON if variable in os.environ}
 
 
 def started(pid: int) -> int | None:
