@@ -10,8 +10,11 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-POLL = 0.1
+POLL = 0.25
 """Seconds between two looks at who is ready; a kubelet takes two, an API server a little more."""
+
+_ANYBODY = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+_ANYBODY.check_hostname, _ANYBODY.verify_mode = False, ssl.CERT_NONE  # as a kubelet's probe
 
 
 @dataclass
@@ -76,11 +79,9 @@ async def _pass(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 
 
 async def _is_ready(port: int) -> bool:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE  # as a kubelet's probe
     try:
         async with asyncio.timeout(5):
-            reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=context)
+            reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=_ANYBODY)
             writer.write(b"GET /readyz HTTP/1.1\r\nHost: probe\r\nConnection: close\r\n\r\n")
             status = await reader.readline()
             writer.transport.abort()

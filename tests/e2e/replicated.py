@@ -205,7 +205,7 @@ class Load:
 
 
 @contextlib.contextmanager
-def load(world: Replicated, name: str, *, threads: int = 2, pause: float = 0.02) -> Iterator[Load]:
+def load(world: Replicated, name: str, *, threads: int = 2, pause: float = 0.05) -> Iterator[Load]:
     """Under the bound workload ``name``. Beside it each replica's leaf is verified by every caBundle that is stored."""
     found, over = Load(), threading.Event()
     client = world.plane.client
@@ -233,8 +233,9 @@ def load(world: Replicated, name: str, *, threads: int = 2, pause: float = 0.02)
         while not over.wait(0.2):
             with contextlib.suppress(APIError):
                 before = world.bundles()
+                webhooks = {bundle: webhook for webhook, bundle in before.items()}
                 for replica, port in world.ports.items():
-                    for webhook, bundle in before.items():
+                    for bundle, webhook in webhooks.items():
                         if not _verified(port.number, bundle) and world.bundles() == before:
                             found.failed.append(f"{replica} serves what {webhook} does not trust")
                         found.handshakes += 1

@@ -17,7 +17,7 @@ from integration.cluster import injected
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
-TIMES, AT_ONCE = 40, 4
+TIMES, AT_ONCE = 24, 4
 WORKLOADS: Sequence[Workload] = ("Pod", "Pod", "ReplicaSet", "Job")
 
 
@@ -74,9 +74,9 @@ def test_a_trust_that_comes_to_allow_it_in_the_same_breath(plane: ControlPlane) 
                 outcomes,
             )
 
-    outcomes = all_at_once(20, turn)
+    outcomes = all_at_once(12, turn)
 
-    print(f"\na trust extended 20 times: {outcomes}")
+    print(f"\na trust extended 12 times: {outcomes}")
     assert (outcomes.without, outcomes.other) == ([], [])
 
 
@@ -96,9 +96,9 @@ def test_a_pod_has_all_of_the_identities_that_came_with_it(plane: ControlPlane) 
         if not {f"apostille-token-{one}" for one in both} <= volumes:
             outcomes.without.append(f"{name} has {sorted(volumes)}")
 
-    outcomes = all_at_once(20, turn)
+    outcomes = all_at_once(12, turn)
 
-    print(f"\ntwo bindings 20 times: {outcomes}")
+    print(f"\ntwo bindings 12 times: {outcomes}")
     assert (outcomes.without, outcomes.other) == ([], [])
 
 
