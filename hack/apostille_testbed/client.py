@@ -8,8 +8,12 @@ import json
 import ssl
 import weakref
 from collections import deque
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+_KEPT = 4
+"""Connections that are kept for the next readers."""
 
 
 class APIError(RuntimeError):
@@ -53,13 +57,13 @@ class Client:
         """The reply to a GET as it is, such as a log. Raises as `request` does."""
         return self._send("GET", path)[0]
 
-    def apply(self, path: str, body: Any) -> list[str]:
-        """Server-side apply of the object at ``path``, which may be there or not; returns the server's warnings.
+    def apply(self, document: Mapping[str, Any]) -> list[str]:
+        """Server-side apply of an object, which may be there or not; returns the server's warnings.
 
         Raises as `request` does.
         """
-        query = "?fieldManager=testbed&force=true"
-        return self._send("PATCH", path + query, body, "application/apply-patch+yaml")[1]
+        path = path_of(document) + "?fieldManager=testbed&force=true"
+        return self._send("PATCH", path, document, "application/apply-patch+yaml")[1]
 
     def _send(
         self, method: str, path: str, body: Any = None, kind: str = "application/json", timeout: float = 30.0
@@ -86,7 +90,7 @@ class Client:
         except BaseException:
             connection.close()
             raise
-        if response.will_close:
+        if response.will_close or len(self._idle) >= _KEPT:
             connection.close()
         else:
             self._idle.append(connection)
@@ -119,6 +123,14 @@ class Client:
             return bool(self.request("GET", "/readyz", timeout=5) == "ok")
         except (OSError, APIError, http.client.HTTPException):
             return False
+
+
+def path_of(document: Mapping[str, Any]) -> str:
+    """Where an object is, by its kind: those whose plural has but one letter more."""
+    version, metadata = document["apiVersion"], document["metadata"]
+    group = f"/api/{version}" if version == "v1" else f"/apis/{version}"
+    namespace = f"/namespaces/{metadata['namespace']}" if "namespace" in metadata else ""
+    return f"{group}{namespace}/{document['kind'].lower()}s/{metadata['name']}"
 
 
 def _close(connections: deque[http.client.HTTPSConnection]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import shutil
 import sys
 import tarfile
 from collections.abc import Iterator
@@ -42,6 +43,8 @@ class Upgraded(Replicated):
             account = f"--serviceaccount={NAMESPACE}:{CONTROLLER}"
             self.plane.kubectl("create", "rolebinding", "inherited", "--role=inherited", account, f"-n={NAMESPACE}")
             return
+        # Unpacked: of an archive Python keeps no bytecode.
+        shutil.unpack_archive(BEFORE / "apostille-0.1.0-py3-none-any.whl", self._directory / "wheel", "zip")
         folder = self._directory / "chart"
         with tarfile.open(BEFORE / "apostille-0.1.0.tgz") as archive:
             archive.extractall(folder, filter="data")
@@ -61,11 +64,7 @@ class Upgraded(Replicated):
     def _old(self, name: str, *arguments: str) -> Process:
         if name in self._running:
             self._running[name].kill()
-        environment = {
-            "PATH": "/usr/bin:/bin",
-            "PYTHONPATH": str(BEFORE / "apostille-0.1.0-py3-none-any.whl"),
-            "HOME": "/",
-        }
+        environment = {"PATH": "/usr/bin:/bin", "PYTHONPATH": str(self._directory / "wheel"), "HOME": "/"}
         command = [sys.executable, "-m", "apostille.cli.main", *arguments, f"--kubeconfig={self._kubeconfig(name)}"]
         started = processes.start(name, command, self._directory, env=environment, keep_log=True)
         self._running[name] = started

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from apostille_testbed import APIError, ControlPlane, Installation
+from apostille_testbed.client import path_of
 from apostille_testbed.installation import ADMISSION, CONTROLLER, NAMESPACE
 from apostille_testbed.ports import ListenerPort
 from apostille_testbed.processes import Process
@@ -36,7 +37,7 @@ def until(condition: Callable[[], Any], what: str, seconds: float = CEILING) -> 
             if condition():
                 return time.monotonic() - began
         assert time.monotonic() - began < seconds, f"after {seconds:.0f} s still not: {what}"
-        time.sleep(0.05)
+        time.sleep(0.1)
 
 
 class World(Installation):
@@ -138,12 +139,18 @@ class World(Installation):
         return found
 
     def put(self, *documents: Json) -> None:
-        """Applies as a user does."""
-        self.plane.kubectl("apply", "-f", "-", input=text_of(documents))
+        """Applies them, by the API server. Raises APIError."""
+        for document in documents:
+            self.plane.client.apply(document)
 
     def remove(self, *documents: Json) -> None:
         """Deletes without waiting for what follows."""
-        self.plane.kubectl("delete", "--wait=false", "--ignore-not-found", "-f", "-", input=text_of(documents))
+        for document in documents:
+            try:
+                self.plane.client.request("DELETE", path_of(document))
+            except APIError as error:
+                if error.status != 404:
+                    raise
 
     def conditions(self, kind: str, name: str, where: str = "") -> dict[str, str]:
         """Condition type to reason, of those that speak of the current generation."""
@@ -166,16 +173,17 @@ class World(Installation):
         Not in one apply: while nobody leads, a binding is taken with a warning, and a pod that comes with it is bare.
         """
         *declared, pod = whole(name)
-        until(lambda: self._applied(declared), f"{name} is declared")
+        until(lambda: self._applied(*declared), f"{name} is declared")
         until(lambda: self.in_force(name), f"{name} is in force")
-        until(lambda: self._applied([pod]), f"{name} runs")
+        until(lambda: self._applied(pod), f"{name} runs")
         made = self.get(f"/api/v1/namespaces/{name}/pods/app")
         assert made is not None
         assert injected(made)
         return made
 
-    def _applied(self, documents: Sequence[Json]) -> bool:
-        return self.plane.kubectl("apply", "-f", "-", input=text_of(documents), check=False).returncode == 0
+    def _applied(self, *documents: Json) -> bool:
+        self.put(*documents)
+        return True
 
     def token(self, name: str) -> bool:
         """Whether the pod of the workload ``name`` gets a token now, as its kubelet asks for it."""

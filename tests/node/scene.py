@@ -6,7 +6,7 @@ import http.client
 import json
 import ssl
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
@@ -57,19 +57,12 @@ def apply(node: Node, *objects: dict[str, Any], check: bool = True) -> str:
     said: list[str] = []
     for one in objects:
         try:
-            said += node.client.apply(_path(one), one)
+            said += node.client.apply(one)
         except APIError as error:
             if check:
                 raise
             said.append(str(error))
     return "\n".join(said)
-
-
-def _path(one: Mapping[str, Any]) -> str:
-    version, metadata = one["apiVersion"], one["metadata"]
-    group = f"/api/{version}" if version == "v1" else f"/apis/{version}"
-    namespace = f"/namespaces/{metadata['namespace']}" if "namespace" in metadata else ""
-    return f"{group}{namespace}/{one['kind'].lower()}s/{metadata['name']}"
 
 
 def stored(node: Node, path: str, namespace: str = "") -> dict[str, Any]:
