@@ -6,7 +6,7 @@
 WORKERS ?= $(shell n=$$(nproc); echo $$((n < 4 ? 4 : n)))
 # The long forms mostly wait for deadlines: more of them than cores.
 E2E_WORKERS ?= 4
-# Machines have memory to spare and no processors: API servers spend a fifth less with a lazier collector.
+# Machines have memory to spare and no processors: API servers spend less with a lazier collector.
 PYTEST := GOGC=400 hack/python -m pytest --dist loadgroup
 
 help: ## List the targets
