@@ -248,8 +248,7 @@ def test_after_a_restart_of_the_kubelet_it_runs_without_a_new_token_and_says_why
     )
 
     def described() -> str:
-        found = stored(node, "events?fieldSelector=involvedObject.name=leaver", NAMESPACE)["items"]
-        return " ".join(f"{event['reason']} {event['message']}" for event in found)
+        return " ".join(kubectl(node, "describe", "pod", "leaver").stdout.split())
 
     soon(lambda: "no live WorkloadBinding grants service account leaver" in described(), "the event")
     assert "FailedMount" in described()

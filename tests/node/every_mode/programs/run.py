@@ -37,7 +37,7 @@ def on(call, gone):
         if said != last:
             say(said)
             last = said
-        time.sleep(1.0)
+        time.sleep(0.5)
 
 
 def main(how, name, function):
