@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
+import re
 import ssl
 import weakref
 from collections import deque
@@ -126,11 +127,12 @@ class Client:
 
 
 def path_of(document: Mapping[str, Any]) -> str:
-    """Where an object is, by its kind: those whose plural has but one letter more."""
+    """Where an object is, by its kind, whose plural is regular."""
     version, metadata = document["apiVersion"], document["metadata"]
     group = f"/api/{version}" if version == "v1" else f"/apis/{version}"
     namespace = f"/namespaces/{metadata['namespace']}" if "namespace" in metadata else ""
-    return f"{group}{namespace}/{document['kind'].lower()}s/{metadata['name']}"
+    plural = re.sub(r"(?<![aeiou])ys$", "ies", f"{document['kind'].lower()}s")
+    return f"{group}{namespace}/{plural}/{metadata['name']}"
 
 
 def _close(connections: deque[http.client.HTTPSConnection]) -> None:

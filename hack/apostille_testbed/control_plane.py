@@ -152,7 +152,7 @@ class ControlPlane:
         command = [str(binaries.kubectl()), *map(str, args)]
         done = subprocess.run(
             command,
-            env=self._environment() | {"KUBECONFIG": str(self.kubeconfig)},
+            env=processes.passed_on() | self._environment() | {"KUBECONFIG": str(self.kubeconfig)},
             input=input if input is not None else "",
             capture_output=True,
             text=True,
@@ -222,9 +222,8 @@ class ControlPlane:
         return name in self._processes and self._processes[name].running
 
     def _environment(self) -> dict[str, str]:
-        # Little of the caller's: a proxy or a KUBECONFIG of theirs must not change what a test sees.
-        own = {"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": str(self.directory), "LANG": "C.UTF-8"}
-        return processes.passed_on() | own
+        # Nothing of the caller's: a proxy or a KUBECONFIG of theirs must not change what a test sees.
+        return {"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": str(self.directory), "LANG": "C.UTF-8"}
 
     def _hosts(self) -> list[str]:
         issuer_host = self.issuer.removeprefix("https://").partition("/")[0].partition(":")[0]

@@ -11,6 +11,7 @@ import pytest
 from apostille.admission.declared import Declared
 from apostille.kube.client import ApiError
 from apostille.model.identity import ServiceAccount
+from apostille_testbed.client import path_of
 from builders import ISSUER, allow, raw_binding, raw_trust
 
 READER, WRITER = ServiceAccount("payments", "reader"), ServiceAccount("payments", "writer")
@@ -26,21 +27,14 @@ class ApiServer:
 
     async def list_all(self, path: str, chunk: int = 500, **parameters: str) -> tuple[list[Json], str]:
         self.asked.append(path)
-        return [document for document in self.stored if _path(document).startswith(path)], "1"
+        return [document for document in self.stored if path_of(document).startswith(path)], "1"
 
     async def get(self, path: str, parameters: Mapping[str, str] | None = None) -> Json:
         self.asked.append(path)
         for document in self.stored:
-            if _path(document) == path:
+            if path_of(document) == path:
                 return document
         raise ApiError(404, "NotFound", f"{path} not found")
-
-
-def _path(document: Json) -> str:
-    metadata = document["metadata"]
-    if document["kind"] == "FederationTrust":
-        return f"/apis/apostille.dev/v1alpha1/federationtrusts/{metadata['name']}"
-    return f"/apis/apostille.dev/v1alpha1/namespaces/{metadata['namespace']}/workloadbindings/{metadata['name']}"
 
 
 def declared(server: ApiServer, *copied: Json) -> Declared:

@@ -19,6 +19,7 @@ from apostille.model.identity import ServiceAccount
 from apostille_bench.runner import Batch, Variant
 from apostille_bench.scene import Caller, cpu_seconds, two_servers
 from apostille_testbed import ControlPlane, control_plane
+from apostille_testbed.client import path_of
 
 # What comes first pays for what was just written.
 REQUESTS, UNCOUNTED = 40, 10
@@ -27,7 +28,6 @@ AUDIENCE, OWN = "https://grants.example", "apostille-system"
 # In the middle of the map, and of the shards.
 ASKS = ServiceAccount("team-0500", "app-5")
 WITHIN, BUSY, SETTLE = 180.0, 0.2, 20.0
-_POLICIES = "/apis/admissionregistration.k8s.io/v1"
 _SETTINGS = ClusterSettings(own_namespace=OWN, client_config={"url": "https://127.0.0.1:1"}, ca_bundle="")
 
 
@@ -90,9 +90,9 @@ class _Bench:
         if wanted == self._written:
             return
         for document in self._written:
-            self._plane.client.request("DELETE", _path(document))
+            self._plane.client.request("DELETE", path_of(document))
         for document in wanted:
-            self._plane.client.request("POST", _path(document).rpartition("/")[0], document, WITHIN)
+            self._plane.client.request("POST", path_of(document).rpartition("/")[0], document, WITHIN)
         probes = grants.probe_names(self._written) if len(self._written) > len(wanted) else grants.probe_names(wanted)
         self._written = wanted
         give_up = time.monotonic() + WITHIN
@@ -125,14 +125,6 @@ def _grants(number: int) -> list[Grant]:
     others = [ServiceAccount(f"team-{i // 10:04}", f"app-{i % 10}") for i in range(number)]
     accounts = dict.fromkeys([ASKS, *others])
     return [Grant(account, AUDIENCE, 3600) for account in list(accounts)[:number]]
-
-
-def _path(document: dict[str, Any]) -> str:
-    plural = {
-        "ValidatingAdmissionPolicy": "validatingadmissionpolicies",
-        "ValidatingAdmissionPolicyBinding": "validatingadmissionpolicybindings",
-    }[document["kind"]]
-    return f"{_POLICIES}/{plural}/{document['metadata']['name']}"
 
 
 def _pod_spec() -> dict[str, Any]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Mapping
-from typing import Any
 
 from apostille_testbed import Node
 from apostille_testbed.client import APIError
 from node.every_mode.programs.run import MARK
+from node.scene import log
 
 
 def read(node: Node, namespace: str, account: str) -> Mapping[str, str]:
@@ -17,7 +17,8 @@ def read(node: Node, namespace: str, account: str) -> Mapping[str, str]:
     pods = node.client.request("GET", f"/api/v1/namespaces/{namespace}/pods")["items"]
     (pod,) = (pod for pod in pods if pod["spec"]["serviceAccountName"] == account)
     containers = (*pod["spec"].get("initContainers", ()), *pod["spec"]["containers"])
-    return {container["name"]: _log(node, pod, container["name"]) for container in containers}
+    name = pod["metadata"]["name"]
+    return {container["name"]: _log(node, name, namespace, container["name"]) for container in containers}
 
 
 def said(found: Mapping[str, str], container: str) -> list[str]:
@@ -36,10 +37,9 @@ def exchanges(found: Mapping[str, str]) -> Counter[str]:
     return Counter(line["binding"] for line in lines if line.get("result") in ("Exchanged", "Renewed"))
 
 
-def _log(node: Node, pod: Mapping[str, Any], container: str) -> str:
-    where = "/api/v1/namespaces/{namespace}/pods/{name}/log".format_map(pod["metadata"])
+def _log(node: Node, pod: str, namespace: str, container: str) -> str:
     try:
-        return node.client.text(f"{where}?container={container}")
+        return log(node, pod, namespace, container)
     except APIError:
         # It has not begun, or the kubelet is away for a moment.
         return ""
