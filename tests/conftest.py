@@ -8,6 +8,7 @@ import secrets
 from collections.abc import Iterator
 
 import pytest
+from _pytest.fixtures import FuncFixtureInfo
 
 import real_servers
 from apostille_testbed import ControlPlane, binaries
@@ -28,10 +29,32 @@ LONG = (
 """Groups, and files whose tests may run apart, that take minutes: one that began last would be waited for alone."""
 
 
-@pytest.hookimpl(trylast=True)
+SHARED = {"apostille": "apostille", "control_plane": "control_plane", "control_plane_kcm": "control_plane"}
+"""Fixture of a session to the group of the tests that use it."""
+
+
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The long ones first, as far as the order is the collection's (`--no-loadscope-reorder`)."""
+    """Tests that share what is started once stay on one worker: each that ran one of them would start it anew.
+
+    After the folders' own hooks, and before pytest-xdist reads the groups. The long ones come first, as far as the
+    order is the collection's (`--no-loadscope-reorder`).
+    """
+    for item in items:
+        if item.get_closest_marker("xdist_group") is None and (group := _shares(item)):
+            item.add_marker(pytest.mark.xdist_group(group))
     items.sort(key=_rank)
+
+
+def _shares(item: pytest.Item) -> str:
+    """The group of a test that has a fixture in common with others, else empty."""
+    info: FuncFixtureInfo | None = getattr(item, "_fixtureinfo", None)
+    fixtures = info.name2fixturedefs if info is not None else {}
+    for name, group in SHARED.items():
+        if name in fixtures:
+            return group
+    own = [made for found in fixtures.values() for made in found if made.baseid == item.nodeid.partition("::")[0]]
+    return item.path.stem if any(made.scope != "function" for made in own) else ""
 
 
 def _rank(item: pytest.Item) -> int:

@@ -156,18 +156,20 @@ class Volumes:
         return made
 
 
-def _same(directory: Path, payload: Payload) -> bool:
-    current = directory / "..data"
-    if not current.exists():
-        return False
+def _same(current: str, payload: Payload) -> bool:
     found = {}
-    for root, _, names in os.walk(current.resolve()):
+    for root, _, names in os.walk(current):
         for name in names:
-            path = Path(root, name)
-            found[str(path.relative_to(current.resolve()))] = path
+            path = os.path.join(root, name)
+            found[os.path.relpath(path, current)] = path
     if found.keys() != payload.keys():
         return False
-    return all(path.read_bytes() == payload[name].content for name, path in found.items())
+    return all(_content(path) == payload[name].content for name, path in found.items())
+
+
+def _content(path: str) -> bytes:
+    with open(path, "rb", buffering=0) as file:
+        return file.read()
 
 
 def write(directory: Path, payload: Payload) -> None:
@@ -176,31 +178,35 @@ def write(directory: Path, payload: Payload) -> None:
     The files live in a dated directory, `..data` links to it, the visible names link through `..data`: one rename
     changes all of them, and a reader sees the old or the new files, never a mixture.
     """
-    directory.mkdir(parents=True, exist_ok=True)
-    if _same(directory, payload):
+    # Simulations write a token tens of thousands of times: names are strings here, which cost a third of Paths.
+    base = os.fspath(directory)
+    os.makedirs(base, exist_ok=True)
+    link, staged = f"{base}/..data", f"{base}/..data_tmp"
+    old = os.readlink(link) if os.path.islink(link) else None
+    if old is not None and _same(f"{base}/{old}", payload):
         return
-    fresh = Path(tempfile.mkdtemp(prefix="..", dir=directory))
-    fresh.chmod(0o755)
+    fresh = tempfile.mkdtemp(prefix="..", dir=base)
+    Path(fresh).chmod(0o755)
     for name, file in payload.items():
-        path = fresh / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(file.content)
-        path.chmod(file.mode)
-    link, staged = directory / "..data", directory / "..data_tmp"
-    old = Path(os.readlink(link)) if link.is_symlink() else None
-    staged.unlink(missing_ok=True)
-    staged.symlink_to(fresh.name)
-    staged.rename(link)
+        path = f"{fresh}/{name}"
+        if "/" in name:
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "xb", buffering=0) as made:
+            made.write(file.content)
+            os.fchmod(made.fileno(), file.mode)
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(staged)
+    os.symlink(os.path.basename(fresh), staged)
+    os.rename(staged, link)
     wanted = {name.split("/")[0] for name in payload}
-    for name in wanted:
-        if not (directory / name).is_symlink():
-            (directory / name).symlink_to(Path("..data") / name)
-    for path in directory.iterdir():
-        if not path.name.startswith("..") and path.name not in wanted:
-            path.unlink()
+    present = {name for name in os.listdir(base) if not name.startswith("..")}
+    for name in wanted - present:
+        os.symlink(f"..data/{name}", f"{base}/{name}")
+    for name in present - wanted:
+        os.unlink(f"{base}/{name}")
     if old is not None:
         with contextlib.suppress(OSError):
-            shutil.rmtree(directory / old)
+            shutil.rmtree(f"{base}/{old}")
 
 
 def source_of(mount: Object, variables: Mapping[str, Any]) -> str:
