@@ -21,13 +21,14 @@ import time
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Protocol
 
 MARK = "APOSTILLE_TESTBED_PROCESS_OF"
 """The environment variable that holds the directory a program was started for."""
 
 _TETHER = Path(__file__).with_name("_tether.py")
 _POLL = 0.02
-_PASSED_ON = ("GOGC",)
+_PASSED_ON = ("GOGC", "GOMEMLIMIT")
 """What of the caller's environment reaches every program, whatever its own is: how Go's collector is set."""
 
 
@@ -193,7 +194,19 @@ def clear(directory: Path) -> list[int]:
         time.sleep(_POLL)
 
 
-def wait_for(process: Process, ready: Callable[[], bool], timeout: float) -> None:
+class Running(Protocol):
+    """What `wait_for` watches."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def running(self) -> bool: ...
+    @property
+    def returncode(self) -> int | None: ...
+    def tail(self, lines: int = 20) -> str: ...
+
+
+def wait_for(process: Running, ready: Callable[[], bool], timeout: float) -> None:
     """Asks 50 times a second until ``ready`` says true. Raises ProcessError when it ends or takes too long."""
     give_up = time.monotonic() + timeout
     while not ready():

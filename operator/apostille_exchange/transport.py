@@ -72,14 +72,21 @@ def post(request: Request, ca: str, proxy: Proxy | None = None) -> Reply:
         raise ExchangeError(errors.TLS_FAILED, f"{to.host}: {error.verify_message}") from None
     except TimeoutError:
         raise ExchangeError(errors.UNREACHABLE, f"{to.host}: no whole reply in time") from None
-    except (ssl.SSLEOFError, ConnectionError):
-        raise ExchangeError(errors.UNREACHABLE, f"{to.host}: the connection was refused or cut off") from None
+    except ConnectionError:
+        raise _cut_off(to) from None
     except ssl.SSLError as error:
+        # The first Pythons 3.11 tell the end by its reason only.
+        if isinstance(error, ssl.SSLEOFError) or error.reason == "UNEXPECTED_EOF_WHILE_READING":
+            raise _cut_off(to) from None
         raise ExchangeError(errors.TLS_FAILED, f"{to.host}: {error.reason or type(error).__name__}") from None
     except UnicodeError:
         raise ExchangeError(errors.UNREACHABLE, f"{to.host}: not a host name", permanent=True) from None
     except OSError as error:
         raise ExchangeError(errors.UNREACHABLE, f"{to.host}: {error.strerror or type(error).__name__}") from None
+
+
+def _cut_off(to: Endpoint) -> ExchangeError:
+    return ExchangeError(errors.UNREACHABLE, f"{to.host}: the connection was refused or cut off")
 
 
 def _send(context: ssl.SSLContext, to: Endpoint, sent: bytes, deadline: float, proxy: Proxy | None) -> Reply:
@@ -94,6 +101,8 @@ def _bare() -> ssl.SSLContext:
     # Not create_default_context: it would write TLS keys to SSLKEYLOGFILE.
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
+    # The first Pythons 3.11 set it: a connection that was cut would end like one that is over.
+    context.options &= ~getattr(ssl, "OP_IGNORE_UNEXPECTED_EOF", 0)
     return context
 
 

@@ -206,7 +206,8 @@ def test_the_story_is_told_with_real_output_and_can_be_tried(demo: Demo) -> None
     assert demo("down") == "demo does not run\n"
 
 
-def test_after_a_kill_the_next_run_cleans_up_and_stops_by_itself(demo: Demo) -> None:
+def test_after_a_kill_the_next_run_cleans_up_tells_what_it_leaves_out_and_stops_by_itself(demo: Demo) -> None:
+    """On a machine without namespaces, as there are some."""
     killed = demo.started()
     os.killpg(killed.pid, signal.SIGSTOP)  # so that only the guardian dies
     os.kill(demo.state["owner"]["pid"], signal.SIGKILL)
@@ -215,9 +216,12 @@ def test_after_a_kill_the_next_run_cleans_up_and_stops_by_itself(demo: Demo) -> 
     killed.communicate()
     assert (demo.cache / "run/demo/state.json").exists()
 
-    page = demo("up", "--minutes=0.02")
+    page = demo("up", "--no-isolation", "--minutes=0.02")
 
     assert "cleared demo, which a killed run left" in page
+    assert "NO namespaces on this machine (switched off)" in page
+    assert page.count("Left out on this machine: the sidecar") == 2
+    assert "no live WorkloadBinding grants service account reader" in page
     until(demo.gone, "it stopped by itself")
 
 
@@ -262,15 +266,6 @@ def test_a_start_that_fails_says_why(demo: Demo) -> None:
     assert "Failed while starting." in page
     assert str(taken) in page
     taken.unlink()
-
-
-def test_without_namespaces_it_says_what_it_leaves_out(demo: Demo) -> None:
-    page = demo("up", "--no-isolation", "--minutes=0.02")
-
-    assert "NO namespaces on this machine (switched off)" in page
-    assert page.count("Left out on this machine: the sidecar") == 2
-    assert "no live WorkloadBinding grants service account reader" in page
-    until(demo.gone, "it stopped by itself")
 
 
 def test_mistakes_are_told(demo: Demo) -> None:

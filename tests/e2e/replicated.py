@@ -21,9 +21,9 @@ from apostille_testbed import APIError, ControlPlane
 from apostille_testbed.installation import ADMISSION, CONTROLLER, NAMESPACE, READY_SECONDS
 from apostille_testbed.ports import ListenerPort
 from apostille_testbed.processes import Process
+from apostille_testbed.quick_process import QuickProcess
 from e2e.balancer import Balancer, balancer
 from e2e.one_apply import trust, workload
-from e2e.quick_process import QuickProcess
 from e2e.world import ADMISSION_GROUP, SECOND, World, until, whole
 from integration.cluster import injected
 
@@ -62,17 +62,10 @@ class Replicated(World):
         for port in self.ports.values():
             port.close()
 
-    def start_controller(self) -> Process:
+    def start_controller(self) -> Process | QuickProcess:
         """At once, and as the same leader as before: nobody has to wait for the lease of one that was killed."""
-        if CONTROLLER in self._running:
-            self._running[CONTROLLER].kill()
-        log = self._directory / f"{CONTROLLER}.log"
-        log.parent.mkdir(parents=True, exist_ok=True)
-        self._begun[CONTROLLER] = log.stat().st_size if log.exists() else 0
         arguments = [*self._arguments("first"), f"--metrics-port={self._controller_port}"]
-        process = cast("Process", QuickProcess(arguments, log))
-        self._running[CONTROLLER] = process
-        return process
+        return self._start(CONTROLLER, arguments, wait=False)
 
     def _arguments(self, identity: str) -> list[str]:
         return [
@@ -81,10 +74,10 @@ class Replicated(World):
             f"--certificate-seconds={self.lifetime}", f"--certificate-settle={self._settle}",
             *([f"--certificate-source={self.source}"] if self.source else []),
             *([f"--certificate-inherited={self.inherited}"] if self.inherited else []),
-            "--metrics-host=127.0.0.1", "--allow-loopback", f"--kubeconfig={self._kubeconfig(CONTROLLER)}",
+            "--metrics-host=127.0.0.1", "--allow-loopback",
         ]  # fmt: skip
 
-    def start_replica(self, name: str, *, wait: bool = True) -> Process:
+    def start_replica(self, name: str, *, wait: bool = True) -> Process | QuickProcess:
         """Raises ProcessError."""
         process = self._start(
             name,
@@ -99,14 +92,10 @@ class Replicated(World):
     def _kubeconfig(self, account: str) -> Path:
         return super()._kubeconfig(ADMISSION if account.startswith(ADMISSION) else account)
 
-    def start_second(self) -> Process:
+    def start_second(self) -> Process | QuickProcess:
         """Another controller, under a name of its own: it waits for the lease."""
-        log = self._directory / f"{SECOND}.log"
-        self._begun[SECOND] = log.stat().st_size if log.exists() else 0
         arguments = [*self._arguments("second"), f"--metrics-port={self._second_port}"]
-        process = cast("Process", QuickProcess(arguments, log))
-        self._running[SECOND] = process
-        return process
+        return self._start(SECOND, arguments, wait=False)
 
     def signal(self, name: str) -> None:
         """SIGTERM, without waiting for what follows."""
@@ -265,7 +254,7 @@ def _verified(port: int, bundle: str) -> bool:
     return True
 
 
-def terminate(process: Process) -> int:
+def terminate(process: Process | QuickProcess) -> int:
     """SIGTERM; returns the exit code."""
     os.kill(process.pid, signal.SIGTERM)
     return process.wait(60)

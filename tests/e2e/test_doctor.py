@@ -21,7 +21,7 @@ def own() -> Iterator[Cluster]:
     """An installation of its own, broken at the end."""
     with (
         control_plane() as plane,
-        Installation(plane) as installation,
+        Installation(plane, quick=True) as installation,
         connected(plane.kubeconfig) as api,
     ):
         yield Cluster(installation, api)

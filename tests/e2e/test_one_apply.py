@@ -23,7 +23,7 @@ WORKLOADS: Sequence[Workload] = ("Pod", "Pod", "ReplicaSet", "Job")
 
 @pytest.fixture(scope="module")
 def plane() -> Iterator[ControlPlane]:
-    with start_control_plane(controller_manager=True) as plane, Installation(plane):
+    with start_control_plane(controller_manager=True) as plane, Installation(plane, quick=True):
         yield plane
 
 

@@ -52,7 +52,7 @@ def test_an_unreadable_trust_says_so_and_keeps_its_audience_closed() -> None:
         plane.create_namespace("payments")
         plane.kubectl("create", "serviceaccount", "reader", "-n", "payments")
         _stored_by_the_older(plane)
-        with Installation(plane):
+        with Installation(plane, quick=True):
             trust = "/apis/apostille.dev/v1alpha1/federationtrusts/aws-old"
             ready = ("False", "Invalid")
             _until(lambda: conditions(plane.client.request("GET", trust)).get("Ready") == ready, "it says so")

@@ -17,6 +17,7 @@ from apostille_testbed.client import path_of
 from apostille_testbed.installation import ADMISSION, CONTROLLER, NAMESPACE
 from apostille_testbed.ports import ListenerPort
 from apostille_testbed.processes import Process
+from apostille_testbed.quick_process import QuickProcess
 from e2e.one_apply import binding, namespace, trust, workload
 from integration.cluster import injected
 
@@ -44,7 +45,7 @@ class World(Installation):
     """An installation whose controller may be sent through a proxy, have a second beside it, and is revived."""
 
     def __init__(self, plane: ControlPlane) -> None:
-        super().__init__(plane)
+        super().__init__(plane, quick=True)
         self.plane = plane
         self.server = ""
         """Where the controller is told that the API server is; empty: where it is."""
@@ -59,7 +60,7 @@ class World(Installation):
         changed.write_text(path.read_text().replace(self.plane.url, self.server))
         return changed
 
-    def _start(self, name: str, arguments: list[str], *, wait: bool) -> Process:
+    def _start(self, name: str, arguments: list[str], *, wait: bool) -> Process | QuickProcess:
         log = self._directory / f"{name}.log"
         self._begun[name] = log.stat().st_size if log.exists() else 0
         return super()._start(name, arguments, wait=wait)
@@ -68,7 +69,7 @@ class World(Installation):
         """What a process has written since it was started last."""
         return (self._directory / f"{name}.log").read_bytes()[self._begun[name] :].decode(errors="replace")
 
-    def start_second(self) -> Process:
+    def start_second(self) -> Process | QuickProcess:
         """Another controller beside the first."""
         return self._start(
             SECOND,

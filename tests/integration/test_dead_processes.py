@@ -46,7 +46,7 @@ def own(audit_log: Path) -> Iterator[Cluster]:
     flags = [f"--audit-policy-file={policy}", f"--audit-log-path={audit_log}"]
     with (
         control_plane(apiserver_args=flags) as plane,
-        Installation(plane, log_level="debug") as installation,
+        Installation(plane, log_level="debug", quick=True) as installation,
         connected(plane.kubeconfig) as api,
     ):
         yield Cluster(installation, api)

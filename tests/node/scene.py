@@ -26,8 +26,9 @@ KINDS = ("federationtrusts.apostille.dev", "workloadbindings.apostille.dev")
 _SYSTEM_AUTHORITIES = "/usr/lib/ssl/cert.pem"
 """Where the OpenSSL of the base image looks."""
 
-SHORT = "admission.extraArgs={--lame-duck=1}"
-"""A setting: told to stop, it serves on for one second, so that what still refused without it would show sooner."""
+SHORT = ("admission.extraArgs={--lame-duck=1}", "admission.replicas=1", "controller.replicas=1")
+"""Settings of a release that is to go: told to stop, it serves on for one second, so that what still refused without it
+would show sooner; and there is one of each."""
 
 _OURS = "/apis/apostille.dev/v1alpha1"
 _GROUPS = {"federationtrusts": _OURS, "workloadbindings": _OURS, "jobs": "/apis/batch/v1"}

@@ -118,8 +118,8 @@ def test_an_uninstall_leaves_what_was_declared_and_an_installation_takes_it_up(s
     assert "s3-reader" in stocked.kubectl("get", "wbind", "--namespace=payments").stdout
     until(lambda: refusal(stocked, "default", "payments", AUDIENCE) == "", "tokens to be free again")
 
-    short = f"--set={SHORT}"
-    released(stocked, "install", RELEASE, ROOT / "charts" / "apostille", short, "--wait", "--timeout=120s")
+    short = [f"--set={setting}" for setting in SHORT]
+    released(stocked, "install", RELEASE, ROOT / "charts" / "apostille", *short, "--wait", "--timeout=120s")
     until(lambda: refusal(stocked, "default", "payments", AUDIENCE) != "", "what was declared to be in force again")
     released(stocked, "uninstall", RELEASE, "--wait", "--timeout=120s")
     stocked.kubectl("delete", "pod,wbind", "--all", "--namespace=payments", "--now")

@@ -18,7 +18,7 @@ def test_removal_leaves_nothing_that_refuses_pods(bare: Node, kinds: str) -> Non
     """With a binding in force; kinds of the release, or applied by kubectl before it and none of its business."""
     node = bare
     remove_kinds(node)
-    settings = [SHORT]
+    settings = [*SHORT]
     if kinds == "kubectl":
         node.kubectl("apply", "--server-side", "-f", ROOT / "crds")
         settings.append("crds.enabled=false")
