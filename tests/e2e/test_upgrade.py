@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import base64
 import shutil
+import subprocess
 import sys
-import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -45,15 +45,14 @@ class Upgraded(Replicated):
             return
         # Unpacked: of an archive Python keeps no bytecode.
         shutil.unpack_archive(BEFORE / "apostille-0.1.0-py3-none-any.whl", self._directory / "wheel", "zip")
-        folder = self._directory / "chart"
-        with tarfile.open(BEFORE / "apostille-0.1.0.tgz") as archive:
-            archive.extractall(folder, filter="data")
-        kubectl = self.plane.kubectl
-        kubectl("apply", "-f", folder / "apostille" / "crds")
+        # The first Pythons 3.11 have no filter for archives yet, and later ones demand it.
+        subprocess.run(["tar", "-xzf", BEFORE / "apostille-0.1.0.tgz", "-C", self._directory], check=True)
+        chart, kubectl = self._directory / "apostille", self.plane.kubectl
+        kubectl("apply", "-f", chart / "crds")
         kubectl("wait", "--for=condition=Established", "--timeout=60s", "crd/federationtrusts.apostille.dev")
         kubectl("create", "namespace", NAMESPACE)
         show = [f"--show-only=templates/{name}.yaml" for name in RIGHTS]
-        rendered = helm("template", RELEASE, folder / "apostille", f"--namespace={NAMESPACE}", *show)
+        rendered = helm("template", RELEASE, chart, f"--namespace={NAMESPACE}", *show)
         kubectl("apply", "-f", "-", input=rendered)
         certificate, key = self.plane.authority.server("released", ["127.0.0.1"])
         self._files = {"tls.crt": certificate, "tls.key": key, "ca.crt": self.plane.ca}
