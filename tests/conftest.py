@@ -20,14 +20,13 @@ from apostille_testbed.pods import detect
 
 LONG = (
     "node",
-    "oauth",
     *(f"e2e-test_{name}" for name in ("watches", "processes", "upgrade", "leadership", "one_apply", "repair")),
     *(f"e2e-test_{name}" for name in ("rotation", "availability", "issuer")),
     "test_demo",
     "test_runner",
+    "oauth",
 )
 """Groups, and files whose tests may run apart, that take minutes: one that began last would be waited for alone."""
-
 
 SHARED = {"apostille": "apostille", "control_plane": "control_plane", "control_plane_kcm": "control_plane"}
 """Fixture of a session to the group of the tests that use it."""

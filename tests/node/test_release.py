@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import compileall
 import json
 import os
+import py_compile
 import re
+import shutil
 import subprocess
 import threading
 import time
@@ -34,12 +37,15 @@ def stocked(bare: Node, tmp_path_factory: pytest.TempPathFactory) -> Iterator[No
     node, built = bare, images.images(Console())
     for file in (built.apostille, built.exchange):
         node.load(file)
-    # The release before: its wheel wins over the package of the image.
-    wheel = BEFORE / "apostille-0.1.0-py3-none-any.whl"
-    older = tmp_path_factory.mktemp("images") / "apostille-0.1.0.tar"
-    path = {"PYTHONPATH": f"/release/{wheel.name}", "PATH": "/opt/apostille/bin:/usr/bin:/bin", "USER": "apostille"}
+    # The release before: its wheel wins over the package of the image. Unpacked and compiled, as pip would have it.
+    folder = tmp_path_factory.mktemp("images")
+    shutil.unpack_archive(BEFORE / "apostille-0.1.0-py3-none-any.whl", folder / "wheel", "zip")
+    compileall.compile_dir(folder / "wheel", quiet=1, invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH)
+    files = {f"/release/{path.relative_to(folder)}": path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    older = folder / "apostille-0.1.0.tar"
+    path = {"PYTHONPATH": "/release/wheel", "PATH": "/opt/apostille/bin:/usr/bin:/bin", "USER": "apostille"}
     archive.extend(
-        older, built.apostille, "localhost/apostille:0.1.0", {f"/release/{wheel.name}": wheel.read_bytes()},
+        older, built.apostille, "localhost/apostille:0.1.0", files,
         config={"Env": [f"{name}={value}" for name, value in path.items()]},
     )  # fmt: skip
     node.load(older)
@@ -112,16 +118,16 @@ def test_nothing_of_the_chart_shows_as_drift(stocked: Node) -> None:
 
 
 def test_an_uninstall_leaves_what_was_declared_and_an_installation_takes_it_up(stocked: Node) -> None:
-    released(stocked, "uninstall", RELEASE, "--wait", "--timeout=120s")
+    released(stocked, "uninstall", RELEASE, "--wait", "--timeout=280s")
 
     assert [crd["metadata"]["annotations"]["helm.sh/resource-policy"] for crd in kinds(stocked)] == ["keep", "keep"]
     assert "s3-reader" in stocked.kubectl("get", "wbind", "--namespace=payments").stdout
     until(lambda: refusal(stocked, "default", "payments", AUDIENCE) == "", "tokens to be free again")
 
     short = [f"--set={setting}" for setting in SHORT]
-    released(stocked, "install", RELEASE, ROOT / "charts" / "apostille", *short, "--wait", "--timeout=120s")
+    released(stocked, "install", RELEASE, ROOT / "charts" / "apostille", *short, "--wait", "--timeout=280s")
     until(lambda: refusal(stocked, "default", "payments", AUDIENCE) != "", "what was declared to be in force again")
-    released(stocked, "uninstall", RELEASE, "--wait", "--timeout=120s")
+    released(stocked, "uninstall", RELEASE, "--wait", "--timeout=280s")
     stocked.kubectl("delete", "pod,wbind", "--all", "--namespace=payments", "--now")
     stocked.kubectl("delete", "crd", *KINDS, "--timeout=60s")
 
@@ -156,7 +162,7 @@ def load(node: Node) -> Iterator[list[str]]:
 
 def test_an_upgrade_from_0_1_0_and_the_way_back(stocked: Node) -> None:
     node = stocked
-    released(node, "install", RELEASE, BEFORE / "apostille-0.1.0.tgz", "--create-namespace", "--wait", "--timeout=120s")
+    released(node, "install", RELEASE, BEFORE / "apostille-0.1.0.tgz", "--create-namespace", "--wait", "--timeout=280s")
     before = {crd["metadata"]["name"]: crd["spec"] for crd in kinds(node)}
     node.kubectl("apply", "-f", QUICKSTART)
     node.kubectl("wait", "--for=condition=Ready", "wbind/s3-reader", "--namespace=payments", "--timeout=60s")
@@ -166,7 +172,7 @@ def test_an_upgrade_from_0_1_0_and_the_way_back(stocked: Node) -> None:
     with pytest.raises(HelmError, match="cannot be imported into the current release"):
         released(node, "upgrade", RELEASE, chart)
     with load(node) as failed:
-        released(node, "upgrade", RELEASE, chart, "--take-ownership", "--wait", "--timeout=180s")
+        released(node, "upgrade", RELEASE, chart, "--take-ownership", "--wait", "--timeout=280s")
         assert failed == []
 
         upgraded = {crd["metadata"]["name"]: crd["spec"] for crd in kinds(node)}
@@ -176,12 +182,12 @@ def test_an_upgrade_from_0_1_0_and_the_way_back(stocked: Node) -> None:
         node.kubectl("wait", "--for=condition=Ready", "wbind/s3-reader", "--namespace=payments", "--timeout=60s")
     assert failed == []
 
-    released(node, "rollback", RELEASE, "1", "--wait", "--timeout=180s")
+    released(node, "rollback", RELEASE, "1", "--wait", "--timeout=280s")
     assert {crd["metadata"]["name"]: crd["spec"] for crd in kinds(node)} == upgraded, "kinds never go back"
     apply(node, pod("after", "payments", "sleep", "60", image="python:3.13-slim", serviceAccountName="reader"))
     ready(node, "after", "payments")
     assert "AWS_ROLE_ARN" in environment(node, "after")
 
-    released(node, "uninstall", RELEASE, "--wait", "--timeout=120s")
+    released(node, "uninstall", RELEASE, "--wait", "--timeout=280s")
     until(lambda: refusal(node, "default", "payments", AUDIENCE) == "", "tokens to be free again")
     until(lambda: refusers(node) == [], "what was generated to go")
