@@ -21,7 +21,7 @@ from apostille_testbed import processes
 from apostille_testbed.client import APIError
 from apostille_testbed.control_plane import ControlPlane
 from apostille_testbed.ports import ListenerPort
-from apostille_testbed.processes import Process, ProcessError
+from apostille_testbed.processes import ProcessError, Running
 from apostille_testbed.quick_process import QuickProcess
 
 ROOT = Path(__file__).parents[2]
@@ -55,7 +55,7 @@ class Installation:
         self._port, self._controller_port = ListenerPort(), ListenerPort()
         self.url = f"https://127.0.0.1:{self._port}"
         """Where the admission server listens."""
-        self._running: dict[str, Process | QuickProcess] = {}
+        self._running: dict[str, Running] = {}
 
     def install(self) -> None:
         """Applies kinds and rights with kubectl. Raises KubectlError."""
@@ -67,7 +67,7 @@ class Installation:
         kubectl("apply", "-f", ROOT / "hack" / "manifests" / "apostille.yaml")
         self._pair = self.control_plane.authority.server("admission", ["127.0.0.1"])
 
-    def start_admission(self, *, wait: bool = True) -> Process | QuickProcess:
+    def start_admission(self, *, wait: bool = True) -> Running:
         """Starts the admission server; returns when it is ready, unless not ``wait``. Raises ProcessError."""
         certificate, key = self._pair
         return self._start(
@@ -77,7 +77,7 @@ class Installation:
             wait=wait,
         )  # fmt: skip
 
-    def start_controller(self) -> Process | QuickProcess:
+    def start_controller(self) -> Running:
         """Starts the controller. Whether it works shows in the cluster: conditions of trusts and bindings."""
         return self._start(
             CONTROLLER,
@@ -113,7 +113,7 @@ class Installation:
             return error.status == 403
         return False
 
-    def process(self, name: str) -> Process | QuickProcess:
+    def process(self, name: str) -> Running:
         """`CONTROLLER` or `ADMISSION` as it was last started. Raises KeyError."""
         return self._running[name]
 
@@ -172,7 +172,7 @@ class Installation:
     ) -> None:
         self.stop()
 
-    def _start(self, name: str, arguments: list[str], *, wait: bool) -> Process | QuickProcess:
+    def _start(self, name: str, arguments: list[str], *, wait: bool) -> Running:
         if name in self._running:
             self._running[name].kill()  # also one that has ended by itself: it is still to be reaped
         # Its own rights and nothing else: not the administrator's kubeconfig, no proxy of the caller's.
@@ -186,7 +186,7 @@ class Installation:
                 raise
         return process
 
-    def _launch(self, name: str, arguments: list[str]) -> Process | QuickProcess:
+    def _launch(self, name: str, arguments: list[str]) -> Running:
         if self._quick:
             self._directory.mkdir(parents=True, exist_ok=True)
             return QuickProcess(name, arguments, self._directory / f"{name}.log")

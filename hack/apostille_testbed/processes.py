@@ -19,9 +19,9 @@ import sys
 import threading
 import time
 import weakref
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
 
 MARK = "APOSTILLE_TESTBED_PROCESS_OF"
 """The environment variable that holds the directory a program was started for."""
@@ -36,13 +36,51 @@ class ProcessError(RuntimeError):
     """A program did not start, or ended before it was ready. The message ends with the end of its log."""
 
 
-class Process:
-    """A running program, its log and its process id; made by `start`."""
+class Running(ABC):
+    """A program that was started, and its log."""
+
+    def __init__(self, name: str, pid: int, log: Path) -> None:
+        self.name, self.pid, self.log = name, pid, log
+
+    @property
+    @abstractmethod
+    def returncode(self) -> int | None:
+        """Its exit code, negative for a signal; None while it runs."""
+
+    @property
+    def running(self) -> bool:
+        """Whether it has not ended yet."""
+        return self.returncode is None
+
+    @abstractmethod
+    def stop(self, grace: float = 2.0) -> None:
+        """Asks it to end, and kills what is left after ``grace`` seconds."""
+
+    def kill(self) -> None:
+        """Ends it at once."""
+        self.stop(grace=0)
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Waits up to ``timeout`` seconds; returns the exit code. Raises TimeoutError."""
+        give_up = None if timeout is None else time.monotonic() + timeout
+        while self.running:
+            if give_up is not None and time.monotonic() > give_up:
+                raise TimeoutError(f"{self.name} still runs after {timeout:g} s")
+            time.sleep(_POLL)
+        code = self.returncode
+        assert code is not None
+        return code
+
+    def tail(self, lines: int = 20) -> str:
+        """The last lines of its log."""
+        return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
+
+
+class Process(Running):
+    """A running program in a process group of its own; made by `start`."""
 
     def __init__(self, name: str, popen: subprocess.Popen[bytes], directory: Path) -> None:
-        self.name = name
-        self.pid = popen.pid
-        self.log = directory / f"{name}.log"
+        super().__init__(name, popen.pid, directory / f"{name}.log")
         self._popen = popen
         self._pid_file = directory / f"{name}.pid"
 
@@ -58,17 +96,6 @@ class Process:
             self._reap()
         return self._popen.returncode
 
-    def wait(self, timeout: float | None = None) -> int:
-        """Waits up to ``timeout`` seconds; returns the exit code. Raises TimeoutError."""
-        give_up = None if timeout is None else time.monotonic() + timeout
-        while self.running:
-            if give_up is not None and time.monotonic() > give_up:
-                raise TimeoutError(f"{self.name} still runs after {timeout:g} s")
-            time.sleep(_POLL)
-        code = self.returncode
-        assert code is not None
-        return code
-
     def stop(self, grace: float = 2.0) -> None:
         """Asks it and everything in its process group to end, and kills what is left after ``grace`` seconds."""
         if self._popen.returncode is not None:
@@ -79,14 +106,6 @@ class Process:
             while self.running and time.monotonic() < give_up:
                 time.sleep(_POLL)
         self._reap()
-
-    def kill(self) -> None:
-        """Kills it and everything in its process group at once."""
-        self.stop(grace=0)
-
-    def tail(self, lines: int = 20) -> str:
-        """The last lines of its log."""
-        return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
 
     def _signal(self, number: signal.Signals) -> None:
         with contextlib.suppress(ProcessLookupError):
@@ -192,18 +211,6 @@ def clear(directory: Path) -> list[int]:
             return killed
         killed += [pid for pid in found if pid not in killed]
         time.sleep(_POLL)
-
-
-class Running(Protocol):
-    """What `wait_for` watches."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def running(self) -> bool: ...
-    @property
-    def returncode(self) -> int | None: ...
-    def tail(self, lines: int = 20) -> str: ...
 
 
 def wait_for(process: Running, ready: Callable[[], bool], timeout: float) -> None:

@@ -20,8 +20,7 @@ from typing import Any, Self, cast
 from apostille_testbed import APIError, ControlPlane
 from apostille_testbed.installation import ADMISSION, CONTROLLER, NAMESPACE, READY_SECONDS
 from apostille_testbed.ports import ListenerPort
-from apostille_testbed.processes import Process
-from apostille_testbed.quick_process import QuickProcess
+from apostille_testbed.processes import Running
 from e2e.balancer import Balancer, balancer
 from e2e.one_apply import trust, workload
 from e2e.world import ADMISSION_GROUP, SECOND, World, until, whole
@@ -62,7 +61,7 @@ class Replicated(World):
         for port in self.ports.values():
             port.close()
 
-    def start_controller(self) -> Process | QuickProcess:
+    def start_controller(self) -> Running:
         """At once, and as the same leader as before: nobody has to wait for the lease of one that was killed."""
         arguments = [*self._arguments("first"), f"--metrics-port={self._controller_port}"]
         return self._start(CONTROLLER, arguments, wait=False)
@@ -77,7 +76,7 @@ class Replicated(World):
             "--metrics-host=127.0.0.1", "--allow-loopback",
         ]  # fmt: skip
 
-    def start_replica(self, name: str, *, wait: bool = True) -> Process | QuickProcess:
+    def start_replica(self, name: str, *, wait: bool = True) -> Running:
         """Raises ProcessError."""
         process = self._start(
             name,
@@ -92,7 +91,7 @@ class Replicated(World):
     def _kubeconfig(self, account: str) -> Path:
         return super()._kubeconfig(ADMISSION if account.startswith(ADMISSION) else account)
 
-    def start_second(self) -> Process | QuickProcess:
+    def start_second(self) -> Running:
         """Another controller, under a name of its own: it waits for the lease."""
         arguments = [*self._arguments("second"), f"--metrics-port={self._second_port}"]
         return self._start(SECOND, arguments, wait=False)
@@ -254,7 +253,7 @@ def _verified(port: int, bundle: str) -> bool:
     return True
 
 
-def terminate(process: Process | QuickProcess) -> int:
+def terminate(process: Running) -> int:
     """SIGTERM; returns the exit code."""
     os.kill(process.pid, signal.SIGTERM)
     return process.wait(60)

@@ -14,7 +14,7 @@ import pytest
 from apostille_testbed import control_plane, processes
 from apostille_testbed.chart import NAMESPACE, RELEASE, helm
 from apostille_testbed.installation import CONTROLLER, ROOT
-from apostille_testbed.processes import Process
+from apostille_testbed.processes import Process, Running
 from e2e.replicated import Load, Replicated, load, terminate
 from e2e.world import until
 
@@ -69,7 +69,7 @@ class Upgraded(Replicated):
         self._running[name] = started
         return started
 
-    def start_controller(self) -> Process:
+    def start_controller(self) -> Running:
         if not self.old:
             return super().start_controller()
         log = self._directory / f"{CONTROLLER}.log"
@@ -79,7 +79,7 @@ class Upgraded(Replicated):
             "--identity=old", "--metrics-host=127.0.0.1", f"--metrics-port={self._controller_port}", "--allow-loopback",
         )  # fmt: skip
 
-    def start_replica(self, name: str, *, wait: bool = True) -> Process:
+    def start_replica(self, name: str, *, wait: bool = True) -> Running:
         if not self.old:
             return super().start_replica(name, wait=wait)
         process = self._old(

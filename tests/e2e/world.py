@@ -16,8 +16,7 @@ from apostille_testbed import APIError, ControlPlane, Installation
 from apostille_testbed.client import path_of
 from apostille_testbed.installation import ADMISSION, CONTROLLER, NAMESPACE
 from apostille_testbed.ports import ListenerPort
-from apostille_testbed.processes import Process
-from apostille_testbed.quick_process import QuickProcess
+from apostille_testbed.processes import Running
 from e2e.one_apply import binding, namespace, trust, workload
 from integration.cluster import injected
 
@@ -60,7 +59,7 @@ class World(Installation):
         changed.write_text(path.read_text().replace(self.plane.url, self.server))
         return changed
 
-    def _start(self, name: str, arguments: list[str], *, wait: bool) -> Process | QuickProcess:
+    def _start(self, name: str, arguments: list[str], *, wait: bool) -> Running:
         log = self._directory / f"{name}.log"
         self._begun[name] = log.stat().st_size if log.exists() else 0
         return super()._start(name, arguments, wait=wait)
@@ -69,7 +68,7 @@ class World(Installation):
         """What a process has written since it was started last."""
         return (self._directory / f"{name}.log").read_bytes()[self._begun[name] :].decode(errors="replace")
 
-    def start_second(self) -> Process | QuickProcess:
+    def start_second(self) -> Running:
         """Another controller beside the first."""
         return self._start(
             SECOND,
