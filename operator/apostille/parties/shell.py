@@ -37,3 +37,15 @@ def ensure(known: Command, change: Iterable[str], create: Iterable[str]) -> list
     """Runs ``change`` where ``known`` succeeds, else ``create``; an error of either ends the script."""
     changes = [f"  {line}" for line in change] or ["  :"]
     return [f"if {run(known)} >/dev/null 2>&1; then", *changes, "else", *(f"  {line}" for line in create), "fi"]
+
+
+def insist(command: Command, *, times: int, pause: int) -> list[str]:
+    """Runs a command until it succeeds, ``pause`` seconds between; what fails ``times`` times ends the script."""
+    return [
+        f"tries={times}",
+        f"until {run(command)}; do",
+        "  tries=$((tries - 1))",
+        '  [ "$tries" -gt 0 ] || exit 1',
+        f"  sleep {pause}",
+        "done",
+    ]

@@ -35,6 +35,5 @@ def render(access: MinIOAccess) -> dict[str, str]:
         [shell.run(("mc", "idp", "openid", "add", _ALIAS, *settings, _SECRET))],
     )
     # Without --json it wants a terminal. The server may be gone before it has answered; once more changes nothing.
-    restart = shell.run(("mc", "--json", "admin", "service", "restart", _ALIAS))
-    lines.append(f"{restart} || {{ sleep 5; {restart}; }}")
+    lines += shell.insist(("mc", "--json", "admin", "service", "restart", _ALIAS), times=12, pause=5)
     return shell.script(_ABOUT, lines, needs=("MC_ALIAS",))

@@ -9,4 +9,9 @@ if mc --json idp openid info "$MC_ALIAS" | grep '"config_url"' >/dev/null 2>&1; 
 else
   mc idp openid add "$MC_ALIAS" client_id=https://minio.sts.example config_url=https://oidc.example.com/cluster-a/.well-known/openid-configuration display_name=minio-prod role_policy=apostille-minio-prod client_secret="$(head -c 48 /dev/urandom | base64 | tr -d "\n")"
 fi
-mc --json admin service restart "$MC_ALIAS" || { sleep 5; mc --json admin service restart "$MC_ALIAS"; }
+tries=12
+until mc --json admin service restart "$MC_ALIAS"; do
+  tries=$((tries - 1))
+  [ "$tries" -gt 0 ] || exit 1
+  sleep 5
+done
