@@ -62,8 +62,28 @@ def helm(*arguments: str | Path, kubeconfig: Path | None = None, timeout: float 
     )
     if done.returncode != 0:
         command = " ".join(["helm", *map(str, arguments)])
-        raise HelmError(f"{command}: exit code {done.returncode}\n{done.stderr.strip()}")
+        state = _state(kubeconfig) if kubeconfig is not None and "deadline" in done.stderr else ""
+        raise HelmError(f"{command}: exit code {done.returncode}\n{done.stderr.strip()}{state}")
     return done.stdout
+
+
+def _state(kubeconfig: Path) -> str:
+    """What is there of the release, what happened and what its pods wrote last: Helm does not say what it waits for."""
+    ours = f"--selector=app.kubernetes.io/instance={RELEASE}"
+    asked = (
+        ("get", "deployments,replicasets,pods,jobs", "-o", "wide"),
+        ("get", "events", "--sort-by=.lastTimestamp"),
+        ("logs", ours, "--all-containers", "--prefix", "--ignore-errors", "--tail=30", "--max-log-requests=20"),
+    )
+    said = [f"{done.stdout}{done.stderr}" for done in (_kubectl(kubeconfig, *arguments) for arguments in asked)]
+    return "".join(f"\n\n{one.strip()}" for one in said)
+
+
+def _kubectl(kubeconfig: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [binaries.kubectl(), f"--kubeconfig={kubeconfig}", f"--namespace={NAMESPACE}", *arguments],
+        stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
 
 
 def template(*settings: str, show: Sequence[str] = ()) -> str:

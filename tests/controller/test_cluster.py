@@ -15,10 +15,10 @@ from api_double import ApiDouble
 from apostille.controller.cluster import RESYNC_SECONDS, UNREACHABLE_RETRY, AnchorGone, ClusterReconciler
 from apostille.controller.generated import Generated
 from apostille.controller.state import State
-from apostille.core import grants, selection
+from apostille.core import grants, selection, workloads
 from apostille.core.settings import ClusterSettings
 from apostille.core.tombstones import record_key
-from apostille.kube.client import CLUSTER_ROLES, MUTATING, POLICIES, ApiError
+from apostille.kube.client import CLUSTER_ROLES, MUTATING, POLICIES, VALIDATING, ApiError
 from apostille.model import names
 from apostille.model.identity import ServiceAccount
 from apostille.model.names import BINDING_PLURAL, TRUST_PLURAL
@@ -198,6 +198,35 @@ async def test_leftovers_go_at_the_first_look() -> None:
 
     left = [path.rpartition("/")[2] for path in api.objects]
     assert left == [names.ANCHOR, "apostille-kinds"]
+
+
+@in_no_time
+async def test_early_warnings_of_another_version_that_it_may_not_remove_hold_up_nothing() -> None:
+    """A rollback to this version: its rights are back before what the later one made is gone."""
+    async with scene() as one:
+        later = VALIDATING.path("apostille-later")
+        one.api.put(later, metadata={"name": "apostille-later", "labels": {names.MANAGED_LABEL: names.MANAGED}})
+        await asyncio.sleep(0.1)
+
+        def fail(verb: str, path: str) -> None:
+            if (verb, path) == ("DELETE", later):
+                raise ApiError(403, "Forbidden", "cannot delete resource")
+
+        one.api.fail = fail
+        one.declare(trust(), binding())
+        await one.cluster.reconcile()
+
+        assert ("DELETE", later) in one.api.requests
+        assert one.bound() == {"a/app"}
+        assert one.prober.expected[-1] == one.state.desired()
+
+
+def test_what_0_1_0_did_not_make_it_does_not_find() -> None:
+    """It removes every webhook configuration of its label but one, ahead of all else, and may not remove these."""
+    made = workloads.audience_webhooks(["a"], [], SETTINGS) + workloads.workload_webhooks(frozenset({APP}), SETTINGS)
+    assert len(made) == 2
+    for document in made:
+        assert document["metadata"]["labels"] == {"app.kubernetes.io/managed-by": "apostille-controller"}
 
 
 @in_no_time

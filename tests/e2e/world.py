@@ -11,7 +11,9 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
+from apostille.model import names
 from apostille_testbed import APIError, ControlPlane, Installation
 from apostille_testbed.client import path_of
 from apostille_testbed.installation import ADMISSION, CONTROLLER, NAMESPACE
@@ -217,7 +219,7 @@ class World(Installation):
         kinds = ("mutatingwebhookconfigurations", "validatingwebhookconfigurations", "validatingadmissionpolicies",
                  "validatingadmissionpolicybindings")  # fmt: skip
         paths = [f"{ADMISSION_GROUP}/{kind}" for kind in kinds] + [f"/api/v1/namespaces/{NAMESPACE}/configmaps"]
-        label = "?labelSelector=app.kubernetes.io/managed-by=apostille"
+        label = f"?labelSelector={quote(names.EVERYTHING_MANAGED)}"
         return {
             f"{path}/{item['metadata']['name']}": item["metadata"]["resourceVersion"]
             for path in paths

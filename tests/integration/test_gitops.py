@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from apostille.model import names
 from apostille_testbed import binaries
 from gitops import kstatus
 from integration.cluster import Cluster
@@ -21,7 +22,7 @@ pytestmark = pytest.mark.integration
 REPOSITORY = Path(__file__).parents[2] / "examples" / "gitops"
 FOLDERS = ("platform", "teams/payments", "teams/shop")
 KINDS = "federationtrusts,workloadbindings"
-OURS = "app.kubernetes.io/managed-by=apostille"
+OURS = names.EVERYTHING_MANAGED
 # The example's cluster; the testbed's has an address of its own.
 ISSUER = "https://oidc.prod.example"
 UPDATE = os.environ.get("APOSTILLE_UPDATE_GOLDEN") == "1"

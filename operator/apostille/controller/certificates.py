@@ -31,7 +31,7 @@ from apostille.core.certificates import (
 from apostille.core.settings import CertificateSettings
 from apostille.kube.client import SECRETS, ApiError, Client
 from apostille.kube.reflector import Key, Reflector
-from apostille.model.names import SERVE_ANNOTATION, SERVING_SECRET
+from apostille.model.names import MANAGED, MANAGED_LABEL, SERVE_ANNOTATION, SERVING_SECRET
 from apostille.telemetry import metrics
 from apostille.telemetry.logging import about
 
@@ -165,7 +165,7 @@ class Certificates:
             "metadata": {
                 "name": SERVING_SECRET,
                 "namespace": self._namespace,
-                "labels": {"app.kubernetes.io/managed-by": "apostille"},
+                "labels": {MANAGED_LABEL: MANAGED},
                 "annotations": {SERVE_ANNOTATION: wanted.serving.leaf} if wanted.serving is not None else {},
                 "ownerReferences": [dict(owner)],
             },

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from graphlib import CycleError, TopologicalSorter
 from typing import Any, TypeVar
@@ -106,11 +106,20 @@ class ClusterReconciler:
         # Nothing rests on these.
         for document in documents.early:
             await write(document, MANAGER)
-        await remove_others(VALIDATING, {_name(document) for document in (documents.kinds, *documents.early)})
+        await self._remove_early({_name(document) for document in (documents.kinds, *documents.early)})
         self._prober.expect(documents.policies, want, documents.configurations, documents.kinds, no_room)
         due = RESYNC_SECONDS if bound == want.bound else UNREACHABLE_RETRY
         change = self._state.view().next_change
         return due if change is None else min(due, max(0.0, change.timestamp() - time.time()) + 0.05)
+
+    async def _remove_early(self, keep: Collection[str]) -> None:
+        """What a later version made may be beyond our rights: a rollback does not end here. Raises ApiError."""
+        try:
+            await self._generated.remove_others(VALIDATING, keep)
+        except ApiError as error:
+            if error.code != 403:
+                raise
+            log.warning("early warnings of another version stay", extra={"reason": str(error)})
 
     def _record(self, owner: Mapping[str, Any]) -> Document:
         """Which audiences are enforced; it outlives their trusts."""

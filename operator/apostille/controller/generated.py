@@ -9,11 +9,11 @@ from typing import Any
 
 from apostille.kube.client import BY_KIND, Client, Resource
 from apostille.kube.reflector import Key, Reflector
+from apostille.model.names import EVERYTHING_MANAGED
 from apostille.telemetry.logging import about
 
 log = logging.getLogger(__name__)
 
-LABEL = "app.kubernetes.io/managed-by=apostille"
 Raw = dict[str, Any]
 Id = tuple[str, str]
 """Kind and name."""
@@ -36,7 +36,7 @@ class Generated:
         self._removed: dict[Id, int] = {}
         self._given_up: dict[Id, tuple[str, Mapping[str, Any]]] = {}
         self._copies: dict[str, Reflector[Raw]] = {
-            kind: Reflector(client, self._path(resource), _slim, self._heard(kind), selector=LABEL)
+            kind: Reflector(client, self._path(resource), _slim, self._heard(kind), selector=EVERYTHING_MANAGED)
             for kind, resource in BY_KIND.items()
         }
 

@@ -88,7 +88,7 @@ class TrustReconciler:
             "metadata": {
                 "name": names.ACCESS_PREFIX + trust.name,
                 "namespace": self._state.own_namespace,
-                "labels": {"app.kubernetes.io/managed-by": "apostille"},
+                "labels": {names.MANAGED_LABEL: names.MANAGED},
                 "annotations": {"apostille.dev/digest": desired.digest},
                 "ownerReferences": [
                     {"apiVersion": names.API_VERSION, "kind": names.TRUST_KIND, "name": trust.name, "uid": trust.uid}

@@ -156,7 +156,7 @@ def _configuration(
 
 def metadata(name: str, settings: ClusterSettings) -> Document:
     """Of a generated cluster object: recognisable, and gone with the anchor."""
-    made: Document = {"name": name, "labels": {"app.kubernetes.io/managed-by": "apostille"}}
+    made: Document = {"name": name, "labels": {names.MANAGED_LABEL: names.MANAGED}}
     if settings.owner is not None:
         made["ownerReferences"] = [dict(settings.owner)]
     return made

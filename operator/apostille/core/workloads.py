@@ -118,7 +118,7 @@ def _configuration(name: str, webhooks: Sequence[Document], settings: ClusterSet
     return {
         "apiVersion": "admissionregistration.k8s.io/v1",
         "kind": "ValidatingWebhookConfiguration",
-        "metadata": metadata(name, settings),
+        "metadata": metadata(name, settings) | {"labels": {names.MANAGED_LABEL: names.MANAGED_LATER}},
         "webhooks": list(webhooks),
     }
 

@@ -34,7 +34,6 @@ T = TypeVar("T")
 
 DISCOVERY, KEYS = "/.well-known/openid-configuration", "/openid/v1/jwks"
 ELSEWHERE_SECONDS, MAX_DOCUMENT = 5.0, 1 << 20
-MANAGED = "app.kubernetes.io/managed-by=apostille"
 
 
 async def observe(client: Client, own_namespace: str) -> Observed:
@@ -42,8 +41,8 @@ async def observe(client: Client, own_namespace: str) -> Observed:
     unread: dict[str, str] = {}
     version = await client.get("/version")
     mutating, validating, policies, trusts, bindings = await asyncio.gather(
-        _listed(client, MUTATING.path(), "configurations", unread, labelSelector=MANAGED),
-        _listed(client, VALIDATING.path(), "configurations", unread, labelSelector=MANAGED),
+        _listed(client, MUTATING.path(), "configurations", unread, labelSelector=names.EVERYTHING_MANAGED),
+        _listed(client, VALIDATING.path(), "configurations", unread, labelSelector=names.EVERYTHING_MANAGED),
         _listed(client, POLICIES.path(), "policies", unread),
         _listed(client, TRUSTS.path(), "trusts", unread),
         _listed(client, BINDINGS.path(), "bindings", unread),
@@ -106,7 +105,8 @@ async def _probe(
     client: Client, own_namespace: str, policies: list[Object], unread: dict[str, str]
 ) -> tuple[frozenset[str], datetime | None, datetime | None]:
     """Dry runs that webhooks and policies answer with what is in force; the API server stamps them with its time."""
-    generated = [one for one in policies if (one["metadata"].get("labels") or {}).get(_LABEL) == "apostille"]
+    labels = [(one, one["metadata"].get("labels") or {}) for one in policies]
+    generated = [one for one, has in labels if has.get(names.MANAGED_LABEL) == names.MANAGED]
     heard: set[str] = set()
     server_time = asked_at = None
     for name in (names.PROBE, *grants.probe_names(generated)):
@@ -123,9 +123,6 @@ async def _probe(
         asked_at, server_time = began, datetime.fromisoformat(made["metadata"]["creationTimestamp"])
         heard |= {warning[at:] for warning in warnings if (at := warning.find("apostille:")) >= 0}
     return frozenset(heard), server_time, asked_at
-
-
-_LABEL = "app.kubernetes.io/managed-by"
 
 
 async def _issuer_here(url: str) -> str | None:

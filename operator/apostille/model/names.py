@@ -33,6 +33,10 @@ METRICS_PORT_NAME = "apostille-stats"
 
 # Cluster objects that the controller generates; all owned by the anchor.
 ANCHOR = "apostille-anchor"
+# By this label they are found. What 0.1.0 did not write has the second value: it removes what it does not know by the
+# first, and after a rollback it has no right to these.
+MANAGED_LABEL, MANAGED, MANAGED_LATER = "app.kubernetes.io/managed-by", "apostille", "apostille-controller"
+EVERYTHING_MANAGED = f"{MANAGED_LABEL} in ({MANAGED},{MANAGED_LATER})"
 SELECTION_PREFIX = "apostille-pods-"
 KINDS_WEBHOOKS = "apostille-kinds"
 AUDIENCES_WEBHOOKS = "apostille-audiences"
