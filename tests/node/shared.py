@@ -6,11 +6,11 @@ from contextlib import ExitStack
 
 from apostille_testbed import Node
 from apostille_testbed import node as start_node
-from apostille_testbed.chart import Release
+from apostille_testbed.chart import NAMESPACE, Release
 from apostille_testbed.node import self_hosted
 from apostille_testbed.node.self_hosted import SelfHosted
 from node.pods_scene import stock
-from node.scene import KINDS
+from node.scene import KINDS, stored, until
 
 
 class Shared:
@@ -42,6 +42,8 @@ class Shared:
             wanted.install()
         else:
             wanted.upgrade()
+            # One that was told to stop serves on for a while, and would inject what it was told before.
+            until(lambda: not _leaving(self.node()), "the pods before the upgrade to be gone")
         self._release, self._settings = wanted, settings
         return wanted
 
@@ -65,6 +67,11 @@ class Shared:
         """Ends all of it. May be called again, and all of it may be asked for anew."""
         self._node = self._release = self._servers = None
         self._stack.close()
+
+
+def _leaving(node: Node) -> list[str]:
+    pods = stored(node, "pods", NAMESPACE)["items"]
+    return [pod["metadata"]["name"] for pod in pods if "deletionTimestamp" in pod["metadata"]]
 
 
 def remove_kinds(node: Node) -> None:
