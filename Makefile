@@ -5,10 +5,12 @@
 # Test workers: tests wait for API servers more than they compute, so that few cores have more than one each.
 WORKERS ?= $(shell n=$$(nproc); echo $$((n < 4 ? 4 : n)))
 # The long forms mostly wait for deadlines: more of them than cores.
-E2E_WORKERS ?= 4
+E2E_WORKERS ?= 5
 # Where they are: a worker that reads all the others as well takes three times as long to begin.
 E2E := $(sort $(shell grep -rl 'mark\.e2e' tests --include='test_*.py') \
   $(dir $(shell grep -rl 'mark\.e2e' tests --include=conftest.py)))
+# Asked for together, `make test e2e` is one run: while the node's tests wait, which take longest, the others compute.
+TOGETHER := $(and $(filter test,$(MAKECMDGOALS)),$(filter e2e,$(MAKECMDGOALS)))
 # Machines have memory to spare and no processors: Go's programs collect when they have taken so much, not before.
 PYTEST := GOGC=off GOMEMLIMIT=500MiB hack/python -m pytest --dist loadgroup
 
@@ -29,14 +31,14 @@ demo-node-down: ## Stop the demo on the node and remove everything of it
 
 test: ## Unit, golden, property and integration tests on real API servers
 	@hack/testbed build
-	@$(PYTEST) -n $(WORKERS) -m "not e2e and not soak"
+	@$(if $(TOGETHER),echo "tests: together with those of e2e",$(PYTEST) -n $(WORKERS) -m "not e2e and not soak")
 
 e2e: ## The long forms: kills, outages, races, a real node, Vault, OpenBao, MinIO, Keycloak and Hydra, the demos end to end
 	@hack/testbed build
 	@hack/testbed build vault openbao minio mc
 	-@hack/testbed build hydra keycloak hcp-caller
 	-@hack/testbed build --node
-	@$(PYTEST) -n $(E2E_WORKERS) --no-loadscope-reorder -m "e2e and not soak" $(E2E)
+	@$(PYTEST) -n $(E2E_WORKERS) --no-loadscope-reorder -m $(if $(TOGETHER),"not soak","e2e and not soak" $(E2E))
 
 soak: ## Very long forms, not in CI
 	@hack/testbed build

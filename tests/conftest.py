@@ -23,6 +23,8 @@ LONG = (
     *(f"e2e-test_{name}" for name in ("watches", "processes", "upgrade", "leadership", "one_apply", "repair")),
     *(f"e2e-test_{name}" for name in ("rotation", "availability", "issuer")),
     "test_demo",
+    "apostille",
+    "control_plane",
     "test_runner",
     "oauth",
 )
