@@ -133,8 +133,8 @@ class Release:
         return self._helm("upgrade", RELEASE, CHART, *flags, *self._common(settings, timeout))
 
     def uninstall(self) -> None:
-        """``helm uninstall --wait``. Raises HelmError."""
-        self._helm("uninstall", RELEASE, "--wait", "--timeout=120s")
+        """``helm uninstall --wait``; nothing happens where it is not there. Raises HelmError."""
+        self._helm("uninstall", RELEASE, "--ignore-not-found", "--wait", "--timeout=120s")
 
     def __enter__(self) -> Self:
         self.load()

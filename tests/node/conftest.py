@@ -15,7 +15,7 @@ from apostille_testbed.node import images, lacking, lane, sdks
 from apostille_testbed.node.self_hosted import SelfHosted
 from apostille_testbed.progress import Console
 from node import scene
-from node.shared import Shared, remove_kinds
+from node.shared import Shared
 
 _SHARED = pytest.StashKey[Shared]()
 
@@ -127,7 +127,7 @@ def trusting(shared: Shared, tmp_path_factory: pytest.TempPathFactory) -> Callab
 def bare(shared: Shared) -> Iterator[Node]:
     """The shared node without Apostille and its kinds, and left so."""
     yield shared.bare()
-    remove_kinds(shared.node())
+    shared.bare()
 
 
 @pytest.fixture(scope="module")

@@ -48,11 +48,10 @@ class Shared:
         return wanted
 
     def bare(self) -> Node:
-        """The node without Apostille, its kinds, and what was declared."""
+        """The node without Apostille, its kinds, and what was declared, also where a test that failed left them."""
         node = self.node()
-        if self._release is not None:
-            self._release.uninstall()
-            self._release = None
+        Release(node).uninstall()
+        self._release = None
         remove_kinds(node)
         return node
 
