@@ -13,6 +13,8 @@ from integration.plain_client import Answer, PlainClient, namespace, pod, servic
 
 ACCOUNT = "123456789012"
 GROUP = "/apis/apostille.dev/v1alpha1"
+KUBELET: dict[str, Any] = {"user": "kubelet", "groups": ["system:nodes", "system:masters"]}
+"""Whose token requests are no foreign user's: with the rights of an administrator, since there is no node."""
 Json = dict[str, Any]
 
 
@@ -151,7 +153,7 @@ class Team:
             account = account or of["spec"]["serviceAccountName"]
         path = f"/api/v1/namespaces/{self.ns}/serviceaccounts/{account}/token"
         body = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": spec}
-        return self.api.request("POST", path, body)
+        return self.api.request("POST", path, body, **KUBELET)
 
     def leave(self) -> None:
         """Deletes what was declared and run, bindings before their trusts."""

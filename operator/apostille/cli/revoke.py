@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from apostille.kube.client import Client
 
 WAIT_SECONDS, POLL_SECONDS = 30.0, 0.2
+ASIDE_SECONDS = 30.0
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -49,7 +50,7 @@ def run(options: argparse.Namespace) -> int:
                 return 1
             if options.break_glass:
                 await _set_aside(client)
-            await client.merge(path, {"spec": {"suspended": True}})
+            await suspend(client, path, patience=ASIDE_SECONDS if options.break_glass else 0.0)
             print("suspended: it grants nothing any more")
             if not options.break_glass:
                 return await _watched(client, path)
@@ -111,6 +112,29 @@ async def _set_aside(client: Client) -> None:
 
     await client.delete(VALIDATING.path(KINDS_WEBHOOKS))
     print(f"ValidatingWebhookConfiguration {KINDS_WEBHOOKS} set aside")
+
+
+async def suspend(client: Client, path: str, *, patience: float) -> None:
+    """Suspends what is there. Raises ApiError, also where our webhook is asked in vain after ``patience`` seconds.
+
+    An API server asks a webhook that was removed until it hears of that, and each of several hears by itself.
+    """
+    import asyncio
+
+    from apostille.kube.client import ApiError
+    from apostille.model.names import GROUP
+
+    now = asyncio.get_running_loop().time
+    give_up = now() + patience
+    while True:
+        try:
+            await client.merge(path, {"spec": {"suspended": True}})
+            return
+        except ApiError as error:
+            in_vain = error.code == 500 and f'failed calling webhook "kinds.{GROUP}"' in error.message
+            if not in_vain or now() >= give_up:
+                raise
+        await asyncio.sleep(POLL_SECONDS)
 
 
 async def _edit_policies(client: Client, trust: FederationTrust, bindings: list[WorkloadBinding]) -> None:
