@@ -185,8 +185,10 @@ def test_an_upgrade_from_0_1_0_and_the_way_back(stocked: Node) -> None:
     released(node, "rollback", RELEASE, "1", "--wait", "--timeout=280s")
     assert {crd["metadata"]["name"]: crd["spec"] for crd in kinds(node)} == upgraded, "kinds never go back"
     # The controller that is back does its work: what ends ends, what is declared comes into force.
+    assert refusal(node, "reader", "payments", AUDIENCE, pod="app") == ""
     node.kubectl("delete", "wbind", "s3-reader", "--namespace=payments")
-    until(lambda: refusal(node, "reader", "payments", AUDIENCE) != "", "what was deleted to end", within=120.0)
+    ended = "what was deleted to end"
+    until(lambda: refusal(node, "reader", "payments", AUDIENCE, pod="app") != "", ended, within=120.0)
     node.kubectl("apply", "-f", QUICKSTART)
     node.kubectl("wait", "--for=condition=Ready", "wbind/s3-reader", "--namespace=payments", "--timeout=60s")
     apply(node, pod("after", "payments", "sleep", "60", image="python:3.13-slim", serviceAccountName="reader"))
