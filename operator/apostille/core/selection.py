@@ -162,6 +162,12 @@ def metadata(name: str, settings: ClusterSettings) -> Document:
     return made
 
 
+def generated(raw: Mapping[str, Any]) -> bool:
+    """Whether it is one of these, as 0.1.0 knows them too: not an early warning's."""
+    labels = (raw.get("metadata") or {}).get("labels") or {}
+    return bool(labels.get(names.MANAGED_LABEL) == names.MANAGED)
+
+
 def client_config(path: str, settings: ClusterSettings) -> Document:
     """The WebhookClientConfig for one path of the admission server."""
     config: Document = {"caBundle": settings.ca_bundle}

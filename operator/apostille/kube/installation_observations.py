@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import aiohttp
 
-from apostille.core import grants
+from apostille.core import grants, selection
 from apostille.core.doctor.check import Observed
 from apostille.kinds import decode
 from apostille.kube.client import (
@@ -105,8 +105,7 @@ async def _probe(
     client: Client, own_namespace: str, policies: list[Object], unread: dict[str, str]
 ) -> tuple[frozenset[str], datetime | None, datetime | None]:
     """Dry runs that webhooks and policies answer with what is in force; the API server stamps them with its time."""
-    labels = [(one, one["metadata"].get("labels") or {}) for one in policies]
-    generated = [one for one, has in labels if has.get(names.MANAGED_LABEL) == names.MANAGED]
+    generated = [one for one in policies if selection.generated(one)]
     heard: set[str] = set()
     server_time = asked_at = None
     for name in (names.PROBE, *grants.probe_names(generated)):

@@ -13,7 +13,6 @@ from apostille.core.desired import desired
 from apostille.core.doctor import certificates
 from apostille.core.doctor.check import SHOWN, Check, Level, Object, Observed
 from apostille.core.resolve import World
-from apostille.model import names
 from apostille.model.conditions import find
 from apostille.model.identity import ServiceAccount
 
@@ -140,8 +139,7 @@ def policies_check(observed: Observed, world: World) -> Check:
 
 
 def _generated(policy: Object) -> bool:
-    labels = (policy.get("metadata") or {}).get("labels") or {}
-    return policy.get("kind") == "ValidatingAdmissionPolicy" and labels.get(names.MANAGED_LABEL) == names.MANAGED
+    return policy.get("kind") == "ValidatingAdmissionPolicy" and selection.generated(policy)
 
 
 def restraints_check(observed: Observed) -> Check:
